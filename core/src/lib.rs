@@ -1,0 +1,17 @@
+//! The ground floor of Tidewire: everything that is decided from bytes and a time that was handed in.
+//!
+//! Nothing in this crate reads a clock, opens a socket, starts a thread or draws a random number: randomness is a
+//! seed, time an argument, memory borrowed. So the shard, the simulator, the fuzzers and the benches drive the very
+//! same code. Modules stand in the order in which a packet meets them.
+
+pub mod time;
+pub mod id;
+pub mod limits;
+pub mod count;
+pub mod machine;
+pub mod handshake;
+pub mod demux;
+pub mod rtp;
+pub mod codec;
+pub mod negotiate;
+pub mod message;
