@@ -1,0 +1,147 @@
+//! The retransmission ring: the last packets of one encoding, each stored once however many viewers there are.
+//!
+//! Viewers are sealed from here, at once and again when they ask. Bytes lie one behind the other in an arena that is
+//! written round and round; an index finds a packet by its extended sequence number. Memory is claimed when the ring is
+//! made. A packet is gone when its index place or its bytes have been taken by a later one; `get` knows, so that nobody
+//! ever reads another packet's bytes.
+
+use crate::id::Mid;
+use crate::negotiate::Extensions;
+use crate::rebuild;
+
+/// What of a packet's header is kept beside its bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Meta {
+    pub timestamp: u32,
+    pub payload_type: u8,
+    pub marker: bool,
+    /// The first packet of a key frame.
+    pub key_frame: bool,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Entry {
+    sequence: u64,
+    /// Position in the endless tape of which the arena shows the last stretch.
+    start: u64,
+    extensions_len: u16,
+    payload_len: u16,
+    meta: Meta,
+    used: bool,
+}
+
+/// A stored packet, borrowed from its ring.
+#[derive(Clone, Copy, Debug)]
+pub struct Stored<'a> {
+    pub sequence: u64,
+    pub meta: Meta,
+    /// In the form of [`rebuild::collect`].
+    pub extensions: &'a [u8],
+    pub payload: &'a [u8],
+}
+
+impl Stored<'_> {
+    /// Bytes that this packet's rebuilt header can take at most.
+    pub const fn header_len_max(&self) -> usize {
+        rebuild::HEADER_LEN_MAX
+    }
+
+    /// Writes the header for one viewer; returns its length, or `None` when `out` is too short.
+    pub fn write_header(&self, fields: &rebuild::Fields, ids: &Extensions, mid: &Mid, out: &mut [u8]) -> Option<usize> {
+        rebuild::write(fields, self.extensions, ids, mid, out)
+    }
+}
+
+/// See the module's description.
+#[derive(Debug)]
+pub struct RetransmissionRing {
+    entries: Box<[Entry]>,
+    arena: Box<[u8]>,
+    /// Where the next packet is written on the tape.
+    head: u64,
+}
+
+impl RetransmissionRing {
+    /// A ring of at most `packets` packets (rounded up to a power of two) in `bytes` bytes.
+    pub fn new(packets: usize, bytes: usize) -> Self {
+        Self {
+            entries: vec![Entry::default(); packets.next_power_of_two()].into_boxed_slice(),
+            arena: vec![0; bytes].into_boxed_slice(),
+            head: 0,
+        }
+    }
+
+    /// Stores a packet over the oldest ones. Returns whether it fitted: only one larger than the arena does not.
+    pub fn insert(&mut self, sequence: u64, meta: Meta, extensions: &[u8], payload: &[u8]) -> bool {
+        let len = extensions.len() + payload.len();
+        let size = self.arena.len();
+        let (Ok(extensions_len), Ok(payload_len)) = (extensions.len().try_into(), payload.len().try_into()) else {
+            return false;
+        };
+        if len > size {
+            return false;
+        }
+        let mut at = (self.head % size as u64) as usize;
+        if at + len > size {
+            // A packet never wraps: the rest of the arena stays empty this time round.
+            self.head += (size - at) as u64;
+            at = 0;
+        }
+        self.arena[at..at + extensions.len()].copy_from_slice(extensions);
+        self.arena[at + extensions.len()..at + len].copy_from_slice(payload);
+        let place = self.place(sequence);
+        self.entries[place] = Entry { sequence, start: self.head, extensions_len, payload_len, meta, used: true };
+        self.head += len as u64;
+        true
+    }
+
+    /// The packet, if it is still here.
+    pub fn get(&self, sequence: u64) -> Option<Stored<'_>> {
+        let entry = self.entries.get(self.place(sequence))?;
+        let size = self.arena.len() as u64;
+        if !entry.used || entry.sequence != sequence || self.head - entry.start > size {
+            return None;
+        }
+        let at = (entry.start % size) as usize;
+        let bytes = self.arena.get(at..)?;
+        let (extensions, rest) = bytes.split_at_checked(usize::from(entry.extensions_len))?;
+        let payload = rest.get(..usize::from(entry.payload_len))?;
+        Some(Stored { sequence, meta: entry.meta, extensions, payload })
+    }
+
+    fn place(&self, sequence: u64) -> usize {
+        sequence as usize & (self.entries.len() - 1)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn a_packet_reads_back_whole_or_not_at_all(lens in prop::collection::vec(0usize..300, 1..200)) {
+            let mut ring = RetransmissionRing::new(16, 2_000);
+            let bytes = |sequence: usize, len: usize| vec![sequence as u8; len];
+            for (sequence, len) in lens.iter().enumerate() {
+                let meta = Meta { timestamp: sequence as u32, ..Meta::default() };
+                prop_assert!(ring.insert(sequence as u64, meta, &bytes(sequence, len / 4), &bytes(sequence, *len)));
+                for (older, len) in lens.iter().enumerate().take(sequence + 1) {
+                    if let Some(stored) = ring.get(older as u64) {
+                        prop_assert_eq!(stored.payload, bytes(older, *len));
+                        prop_assert_eq!(stored.extensions, bytes(older, len / 4));
+                        prop_assert_eq!(stored.meta.timestamp, older as u32);
+                    }
+                }
+                prop_assert!(ring.get(sequence as u64).is_some());
+            }
+        }
+    }
+
+    #[test]
+    fn a_packet_larger_than_the_arena_is_refused() {
+        assert!(!RetransmissionRing::new(4, 10).insert(0, Meta::default(), &[], &[0; 11]));
+    }
+}
