@@ -119,6 +119,8 @@ registry! {
         Overrun = "overrun",
         /// Not sent: no room in the egress.
         EgressFull = "egress_full",
+        /// Not sent: the connection's key has sealed as many packets as it may.
+        KeyExhausted = "key_exhausted",
         /// Not sent: the packet would not fit a datagram.
         TooLarge = "too_large",
         /// Not sent again: the packet asked for is not in the retransmission ring.

@@ -13,6 +13,7 @@ pub mod machine;
 pub mod handshake;
 pub mod demux;
 pub mod rtp;
+pub mod srtp;
 pub mod rebuild;
 pub mod rtcp;
 pub mod gaps;

@@ -17,3 +17,6 @@ pub const SDP_LEN_MAX: usize = 64 * 1024;
 
 /// Codecs (payload types) kept of one media section; browsers offer about 30, the 7-bit space holds 128.
 pub const FORMATS_MAX: usize = 64;
+
+/// SSRCs that one connection may send RTP from, and as many for RTCP: three encodings and their RTX for each of ten upstreams.
+pub const SSRCS_PER_CONNECTION_MAX: usize = 64;
