@@ -35,6 +35,16 @@ registry! {
         StunAnswered = "stun_answered",
         /// DTLS datagrams handed to a handshake thread.
         DtlsHandedOver = "dtls_handed_over",
+        /// DTLS datagrams that a handshake thread gave back to be sent.
+        DtlsSent = "dtls_sent",
+        /// DTLS associations that were begun.
+        HandshakesStarted = "handshakes_started",
+        /// DTLS handshakes that ended with keys.
+        HandshakesCompleted = "handshakes_completed",
+        /// DTLS handshakes that ended without keys.
+        HandshakesFailed = "handshakes_failed",
+        /// DTLS handshakes that began anew after a datagram that broke them.
+        HandshakesRestarted = "handshakes_restarted",
         /// RTP packets authenticated and accepted into an upstream.
         RtpAccepted = "rtp_accepted",
         /// RTX packets that repaired an upstream.
@@ -79,7 +89,7 @@ registry! {
         UnknownSource = "unknown_source",
         /// DTLS whose structure is wrong, or beyond what an open handshake may send.
         DtlsUnexpected = "dtls_unexpected",
-        /// The queue to the handshake threads was full.
+        /// The queue to or from the handshake threads was full.
         HandshakeQueueFull = "handshake_queue_full",
         /// SRTP or SRTCP that arrived before its keys.
         NoKeys = "no_keys",
@@ -164,6 +174,14 @@ impl Tally {
 
     pub fn discarded(&self, reason: Discard) -> u64 {
         self.discards[reason as usize]
+    }
+
+    /// Adds what another owner counted.
+    pub fn merge(&mut self, other: &Self) {
+        let pairs = self.counters.iter_mut().zip(&other.counters).chain(self.discards.iter_mut().zip(&other.discards));
+        for (sum, more) in pairs {
+            *sum += more;
+        }
     }
 
     /// All values, counters first, in the order of the registries: the shape in which they are published.

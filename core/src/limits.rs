@@ -20,3 +20,15 @@ pub const FORMATS_MAX: usize = 64;
 
 /// SSRCs that one connection may send RTP from, and as many for RTCP: three encodings and their RTX for each of ten upstreams.
 pub const SSRCS_PER_CONNECTION_MAX: usize = 64;
+
+/// Letters that wait for one handshake thread: 1,000 viewers that join at once send four datagrams each.
+pub const HANDSHAKE_QUEUE_LEN: usize = 4096;
+
+/// DTLS associations of one handshake thread: the connections of a shard, twice over, while old ones are closed.
+pub const ASSOCIATIONS_MAX: usize = 2 * CONNECTIONS_MAX;
+
+/// DTLS datagrams that one association may cost at once: a handshake has four, each repeated a dozen times, twice over.
+pub const HANDSHAKE_DATAGRAMS_BURST: u32 = 128;
+
+/// How often a handshake that was broken before its keys may start anew: more often than a stranger guesses right.
+pub const HANDSHAKE_RESTARTS_MAX: u8 = 8;

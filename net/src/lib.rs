@@ -3,5 +3,6 @@
 //! It drives any `tidewire_core::machine::Machine` and knows none by name.
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+pub mod handshake;
 pub mod mailbox;
 pub mod wake;
