@@ -12,6 +12,8 @@ pub mod count;
 pub mod machine;
 pub mod handshake;
 pub mod demux;
+pub mod stun;
+pub mod ice;
 pub mod rtp;
 pub mod srtp;
 pub mod rebuild;

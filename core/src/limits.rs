@@ -32,3 +32,10 @@ pub const HANDSHAKE_DATAGRAMS_BURST: u32 = 128;
 
 /// How often a handshake that was broken before its keys may start anew: more often than a stranger guesses right.
 pub const HANDSHAKE_RESTARTS_MAX: u8 = 8;
+
+/// Attributes of one STUN message: browsers send 6 to 10.
+pub const STUN_ATTRIBUTES_MAX: usize = 32;
+
+/// Paths of one connection that were validated: two network interfaces times two address families, once more as long
+/// as a NAT changes its mind.
+pub const PATHS_PER_CONNECTION_MAX: usize = 8;
