@@ -1,0 +1,94 @@
+// The real program under test, on ports of its own, started and stopped as a person would.
+
+import { execFile, spawn } from "node:child_process";
+import { createSocket } from "node:dgram";
+import { once } from "node:events";
+import { createServer } from "node:net";
+import { dirname, join, resolve } from "node:path";
+import { promisify } from "node:util";
+
+import { until } from "./until.mjs";
+
+const here = import.meta.dirname;
+export const program = resolve(process.env.TIDEWIRE_BIN ?? join(here, "../../target/release/tidewire"));
+const withoutUring = join(dirname(program), "examples/without_uring");
+const secret = "a secret of thirty-two bytes, no less";
+
+export class Server {
+  #child;
+  /** Everything that it printed. */
+  output = "";
+
+  /** `args`: settings beyond the ports. `wrapper`: a program that starts it, with arguments. */
+  static async start(args = [], wrapper = []) {
+    const server = new Server();
+    server.origin = `http://127.0.0.1:${await freeTcpPort()}`;
+    const ports = ["--listen", new URL(server.origin).host, "--udp-port", String(await freeUdpPort()), "--media-ip", "127.0.0.1"];
+    const [command, ...rest] = [...wrapper, program, ...ports, ...args];
+    server.#child = spawn(command, rest, { stdio: ["ignore", "pipe", "pipe"] });
+    for (const stream of [server.#child.stdout, server.#child.stderr]) {
+      stream.setEncoding("utf8").on("data", (text) => (server.output += text));
+    }
+    try {
+      await until("the server is ready", () => server.#answers());
+    } catch (error) {
+      await server.stop();
+      throw new Error(`${error.message}\n${server.output}`);
+    }
+    return server;
+  }
+
+  static startWithSecret(args = [], wrapper = []) {
+    return Server.start([...args, "--secret", secret], wrapper);
+  }
+
+  static startWithoutUring(args = []) {
+    return Server.startWithSecret(args, [withoutUring]);
+  }
+
+  async #answers() {
+    if (this.#child.exitCode !== null) throw new Error(`it ended with ${this.#child.exitCode}`);
+    return (await fetch(`${this.origin}/readyz`)).ok;
+  }
+
+  async metrics() {
+    return (await fetch(`${this.origin}/metrics`)).text();
+  }
+
+  /** Ends it with SIGTERM; returns its exit code and how long it took, in milliseconds. */
+  async stop() {
+    const started = performance.now();
+    if (this.#child.exitCode === null && this.#child.signalCode === null) {
+      const ended = once(this.#child, "exit");
+      this.#child.kill("SIGTERM");
+      const hung = setTimeout(() => this.#child.kill("SIGKILL"), 10_000);
+      await ended;
+      clearTimeout(hung);
+    }
+    return { code: this.#child.exitCode, took_ms: performance.now() - started };
+  }
+}
+
+/** A token that may publish and watch in `channel`, made by the program's own subcommand. */
+export async function token(channel) {
+  const { stdout } = await promisify(execFile)(program, ["token", "--secret", secret, "--channel", channel]);
+  return stdout.trim();
+}
+
+async function freeTcpPort() {
+  const server = createServer().listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const { port } = server.address();
+  server.close();
+  await once(server, "close");
+  return port;
+}
+
+async function freeUdpPort() {
+  const socket = createSocket("udp4").bind(0, "127.0.0.1");
+  await once(socket, "listening");
+  const { port } = socket.address();
+  socket.close();
+  await once(socket, "close");
+  return port;
+}

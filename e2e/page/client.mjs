@@ -1,0 +1,90 @@
+// One WHIP or WHEP session at a time, as any page would have it: fetch and RTCPeerConnection, nothing else.
+
+const picture = document.querySelector("#picture");
+let session;
+
+/** Publishes camera and microphone, the video in `codec` ("VP8", "H264", ...). */
+async function publish({ url, token, codec }) {
+  const media = await navigator.mediaDevices.getUserMedia({ audio: true, video: { width: 640, height: 360 } });
+  const peer = new RTCPeerConnection({ bundlePolicy: "max-bundle" });
+  for (const track of media.getTracks()) {
+    const transceiver = peer.addTransceiver(track, { direction: "sendonly", streams: [media] });
+    if (track.kind === "video") prefer(transceiver, codec);
+  }
+  picture.muted = true;
+  picture.srcObject = media;
+  await open(peer, url, token);
+}
+
+/** Watches; `false` when nothing is published yet. */
+async function watch({ url, token }) {
+  const peer = new RTCPeerConnection({ bundlePolicy: "max-bundle" });
+  const media = new MediaStream();
+  peer.addTransceiver("audio", { direction: "recvonly" });
+  peer.addTransceiver("video", { direction: "recvonly" });
+  peer.addEventListener("track", ({ track }) => media.addTrack(track));
+  picture.muted = false;
+  picture.srcObject = media;
+  return open(peer, url, token);
+}
+
+async function open(peer, url, token) {
+  await peer.setLocalDescription();
+  const headers = { "content-type": "application/sdp", authorization: `Bearer ${token}` };
+  const response = await fetch(url, { method: "POST", headers, body: peer.localDescription.sdp });
+  if (response.status === 409) {
+    peer.close();
+    return false;
+  }
+  if (response.status !== 201) throw new Error(`${url}: ${response.status} ${await response.text()}`);
+  session = { peer, token, url: new URL(response.headers.get("location"), url), negotiations: 0 };
+  await peer.setRemoteDescription({ type: "answer", sdp: await response.text() });
+  peer.addEventListener("signalingstatechange", () => (session.negotiations += 1));
+  return true;
+}
+
+function prefer(transceiver, codec) {
+  const wanted = [`video/${codec}`, "video/rtx"];
+  const { codecs } = RTCRtpSender.getCapabilities("video");
+  transceiver.setCodecPreferences(codecs.filter(({ mimeType }) => wanted.includes(mimeType)));
+}
+
+/** Ends the session; the server's status. */
+async function leave() {
+  const { peer, token, url } = session;
+  peer.close();
+  return (await fetch(url, { method: "DELETE", headers: { authorization: `Bearer ${token}` } })).status;
+}
+
+/** What the browser knows of the session. */
+async function sample() {
+  const { peer, negotiations } = session;
+  const reports = [...(await peer.getStats()).values()];
+  const of = (type, kind) => reports.find((report) => report.type === type && (!kind || report.kind === kind)) ?? {};
+  const video = [of("inbound-rtp", "video"), of("outbound-rtp", "video")].find((report) => report.id) ?? {};
+  const { srtpCipher, tlsVersion, dtlsState } = of("transport");
+  return {
+    state: peer.connectionState,
+    negotiations,
+    srtpCipher,
+    tlsVersion,
+    dtlsState,
+    codec: reports.find((report) => report.id === video.codecId)?.mimeType,
+    framesSent: video.framesSent ?? 0,
+    framesDecoded: video.framesDecoded ?? 0,
+    packetsLost: video.packetsLost ?? 0,
+    audioEnergy: of("inbound-rtp", "audio").totalAudioEnergy ?? 0,
+  };
+}
+
+/** A sample now, and one after each of `seconds` seconds. */
+async function record(seconds) {
+  const samples = [await sample()];
+  for (let second = 1; second <= seconds; second += 1) {
+    await new Promise((resolve) => setTimeout(resolve, 1000));
+    samples.push(await sample());
+  }
+  return samples;
+}
+
+window.client = { publish, watch, leave, sample, record };
