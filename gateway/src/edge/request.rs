@@ -1,0 +1,72 @@
+//! What is read of a request: its Bearer token, the type of its body, the body itself, all bounded.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use axum::body::Bytes;
+use axum::extract::{FromRequest, Request};
+use axum::http::{HeaderMap, StatusCode, header};
+use tokio::time::timeout;
+
+use crate::limits::BODY_TIMEOUT;
+use crate::problem::{Code, Problem};
+use crate::token::{self, Claims};
+
+pub(super) const SDP: &str = "application/sdp";
+pub(super) const FRAGMENT: &str = "application/trickle-ice-sdpfrag";
+
+/// Seconds since 1970 by the system's clock.
+pub(super) fn now_unix() -> u64 {
+    // A clock before 1970 makes every token one of the future: refused, as it should be.
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+}
+
+/// The verified claims of the request's token (RFC 6750 2.1).
+pub(super) fn bearer(secret: &[u8], headers: &HeaderMap) -> Result<Claims, Problem> {
+    let missing = || Problem::new(Code::TokenMissing, Code::TokenMissing.meaning());
+    let text = headers.get(header::AUTHORIZATION).ok_or_else(missing)?;
+    let text = text.to_str().map_err(|_| Problem::new(Code::TokenParseFailure, "The token is not ASCII."))?;
+    let (scheme, token) = text.trim().split_once(' ').ok_or_else(missing)?;
+    if !scheme.eq_ignore_ascii_case("bearer") {
+        return Err(missing());
+    }
+    token::verify(secret, token.trim(), now_unix())
+}
+
+/// Whether the body says that it has this media type, whatever its parameters, and is not encoded.
+pub(super) fn media_type(headers: &HeaderMap, wanted: &str) -> Result<(), Problem> {
+    let refuse = |what: &str| Err(Problem::new(Code::MediaTypeUnsupported, format!("{what}; {wanted} is wanted.")));
+    if headers.get(header::CONTENT_ENCODING).is_some_and(|encoding| encoding != "identity") {
+        return refuse("The body has a Content-Encoding");
+    }
+    let Some(given) = headers.get(header::CONTENT_TYPE) else { return refuse("The body has no Content-Type") };
+    let essence = given.to_str().unwrap_or_default().split(';').next().unwrap_or_default().trim();
+    if essence.eq_ignore_ascii_case(wanted) { Ok(()) } else { refuse("The body has another Content-Type") }
+}
+
+/// Every If-Match of the request as one list (RFC 9110 5.3).
+pub(super) fn if_match(headers: &HeaderMap) -> Option<String> {
+    let tags: Vec<_> = headers.get_all(header::IF_MATCH).iter().filter_map(|tag| tag.to_str().ok()).collect();
+    (!tags.is_empty()).then(|| tags.join(", "))
+}
+
+/// The body as text. What is not UTF-8 is refused as `garbage`.
+pub(super) async fn text(request: Request, len_max: usize, garbage: Code) -> Result<String, Problem> {
+    let too_large = || Problem::new(Code::BodyTooLarge, format!("The body is larger than {len_max} bytes."));
+    if content_length(request.headers()).is_some_and(|len| len > len_max) {
+        return Err(too_large());
+    }
+    let late = |_| Problem::new(Code::RequestTimeout, Code::RequestTimeout.meaning());
+    let body = timeout(BODY_TIMEOUT, Bytes::from_request(request, &())).await.map_err(late)?;
+    let body = body.map_err(|refused| match refused.status() {
+        StatusCode::PAYLOAD_TOO_LARGE => too_large(),
+        _ => Problem::new(Code::BodyIncomplete, Code::BodyIncomplete.meaning()),
+    })?;
+    if body.len() > len_max {
+        return Err(too_large());
+    }
+    String::from_utf8(body.into()).map_err(|_| Problem::new(garbage, "The body is not UTF-8."))
+}
+
+fn content_length(headers: &HeaderMap) -> Option<usize> {
+    headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+}

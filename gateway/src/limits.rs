@@ -1,0 +1,33 @@
+//! Every bound of the gateway in one place, each with its reason.
+
+use std::time::Duration;
+
+/// Bytes of one Bearer token: the claims of a hundred channels, and what any HTTP server takes as one header.
+pub const TOKEN_LEN_MAX: usize = 8 * 1024;
+
+/// Bytes of one ICE fragment: some 150 candidates, ten times what a client with many networks gathers.
+pub const FRAGMENT_LEN_MAX: usize = 16 * 1024;
+
+/// Lines of an offer that are looked at here: 64 KiB of SDP at the usual 30 bytes a line, and a half more.
+pub const LINES_MAX: usize = 4_096;
+
+/// WHIP and WHEP sessions of one gateway: four shards full of connections.
+pub const SESSIONS_MAX: usize = 4 * tidewire_core::limits::CONNECTIONS_MAX;
+
+/// Requests that wait for the media server. Opening takes two places, so 128 clients may be opening at once.
+pub const LINK_LEN: usize = 256;
+
+/// Events that wait for the gateway: a media server that stops ends all its connections at once.
+pub const EVENTS_LEN: usize = 1_024;
+
+/// A media server in the same machine answers within milliseconds; a client's own patience ends at about ten seconds.
+pub const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// A body of 64 KiB at 64 kbit/s.
+pub const BODY_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How far ahead an application server's clock may be before its tokens count as not yet valid.
+pub const CLOCK_AHEAD_MAX: Duration = Duration::from_secs(60);
+
+/// How long a token of the demonstration page lives: a working day, since stopping a session needs a valid one too.
+pub const DEMO_TOKEN_LIFETIME: Duration = Duration::from_secs(12 * 60 * 60);

@@ -1,0 +1,96 @@
+//! The link to a media server: a bounded queue of questions, each with a place for its one answer.
+//!
+//! Questions are taken in the order in which they were put, so that a `Close` behind an `Open` leaves nothing behind.
+//! Putting a question never waits: a queue that is full is a media server that does not answer. An opening takes two
+//! places, the second for its own close, so that giving up on one can never fail. Only waiting for an answer waits,
+//! and that has a limit. In one process the other end is the media server's own loop; it answers every question once.
+
+use std::time::Duration;
+
+use tidewire_core::id::ConnectionKey;
+use tidewire_core::message::{Request, Response};
+use tokio::sync::{mpsc, oneshot};
+
+use crate::limits::{ANSWER_TIMEOUT, LINK_LEN};
+use crate::problem::{Code, Problem};
+
+/// A question and where its answer goes; the asker may have gone away meanwhile.
+pub type Question = (Request, oneshot::Sender<Response>);
+
+/// The asking end.
+#[derive(Clone, Debug)]
+pub struct MediaLink {
+    pub tx: mpsc::Sender<Question>,
+    /// How long an answer may take.
+    pub timeout: Duration,
+}
+
+/// An answer that is on its way.
+#[derive(Debug)]
+pub struct Pending {
+    answer: oneshot::Receiver<Response>,
+    timeout: Duration,
+}
+
+/// A place in the queue, kept for a close.
+#[derive(Debug)]
+pub struct ClosePlace(mpsc::OwnedPermit<Question>);
+
+impl MediaLink {
+    pub fn new(tx: mpsc::Sender<Question>) -> Self {
+        Self { tx, timeout: ANSWER_TIMEOUT }
+    }
+
+    /// Both ends of a link.
+    pub fn pair() -> (Self, mpsc::Receiver<Question>) {
+        let (tx, rx) = mpsc::channel(LINK_LEN);
+        (Self::new(tx), rx)
+    }
+
+    /// Puts a question.
+    pub fn ask(&self, request: Request) -> Result<Pending, Problem> {
+        let (tx, answer) = oneshot::channel();
+        self.tx.try_send((request, tx)).map_err(|error| match error {
+            mpsc::error::TrySendError::Full(_) => busy(),
+            mpsc::error::TrySendError::Closed(_) => gone(),
+        })?;
+        Ok(Pending { answer, timeout: self.timeout })
+    }
+
+    /// Keeps a place for a close.
+    pub fn close_place(&self) -> Result<ClosePlace, Problem> {
+        self.tx.clone().try_reserve_owned().map(ClosePlace).map_err(|error| match error {
+            mpsc::error::TrySendError::Full(_) => busy(),
+            mpsc::error::TrySendError::Closed(_) => gone(),
+        })
+    }
+}
+
+impl Pending {
+    pub async fn answer(self) -> Result<Response, Problem> {
+        match tokio::time::timeout(self.timeout, self.answer).await {
+            Ok(Ok(response)) => Ok(response),
+            Ok(Err(_)) => Err(gone()),
+            Err(_) => {
+                let after = self.timeout.as_millis();
+                Err(Problem::new(Code::MediaServerUnavailable, format!("The media server gave no answer within {after} ms.")))
+            }
+        }
+    }
+}
+
+impl ClosePlace {
+    /// Closes a connection without waiting to hear of it.
+    pub fn close(self, connection: ConnectionKey) {
+        let (unheard, _) = oneshot::channel();
+        self.0.send((Request::Close { connection }, unheard));
+    }
+}
+
+fn busy() -> Problem {
+    Problem::new(Code::MediaServerUnavailable, "Too many requests wait for the media server.")
+}
+
+fn gone() -> Problem {
+    Problem::new(Code::MediaServerUnavailable, "The media server is gone.")
+}

@@ -1,0 +1,7 @@
+//! The gateway from outside: HTTP requests in, `core::message` questions out at a scripted media server.
+
+mod bad_requests;
+mod demo_token;
+mod media;
+mod sessions;
+mod shapes;
