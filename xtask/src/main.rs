@@ -1,4 +1,4 @@
-//! The project's own commands: `cargo xtask run | test | tidy | bench`.
+//! The project's own commands: `cargo xtask run | test | tidy | bench | reference`.
 //!
 //! Each command does its own set-up: what a machine lacks is named with its reason, then installed. Nothing here is
 //! linked into the server; it stays small, so that it is built in seconds before the first command can speak.
@@ -10,6 +10,7 @@ mod run;
 mod test;
 mod bench;
 mod tidy;
+mod reference;
 mod packages;
 mod node;
 mod suite;
@@ -39,6 +40,7 @@ fn command(arguments: &[String]) -> Result<ExitCode> {
         "test" => test::test(rest),
         "tidy" => tidy::tidy(rest),
         "bench" => bench::bench(rest),
+        "reference" => reference::reference(rest),
         "help" | "--help" | "-h" => {
             println!("{USAGE}");
             Ok(ExitCode::SUCCESS)
@@ -53,4 +55,5 @@ usage: cargo xtask COMMAND
   run [ARGUMENTS]      install the build tools that are missing, build, start the server with ARGUMENTS
   test                 install the test tools that are missing, run every check and every test
   tidy [--bless]       what a machine can see of the manners of the code; --bless rewrites the ratchet
-  bench [NAME]         the benches; `bench forward` runs the load of one publisher and many viewers";
+  bench [NAME]         the benches; `bench forward` runs the load of one publisher and many viewers
+  reference            writes the generated pages of docs/reference from the registries in the code";

@@ -4,7 +4,7 @@
 //! saying so first; without the right to install, the exact command is printed and the command ends.
 
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use anyhow::{Result, bail};
 
@@ -67,7 +67,9 @@ pub(crate) fn install(needs: &[Need]) -> Result<()> {
     if complete(&mut apt_get(prefix, &["update", "-qq"])).is_err() {
         println!("apt-get update had trouble; trying with what it has");
     }
-    complete(apt_get(prefix, &["install", "-qq", "-y", "--no-install-recommends"]).args(&names))
+    let mut install = apt_get(prefix, &["install", "-qq", "-y", "--no-install-recommends"]);
+    // What goes wrong is on standard error; the rest is a page of unpacking for each package.
+    complete(install.args(&names).stdout(Stdio::null()))
 }
 
 fn is_here(need: &Need) -> bool {

@@ -12,7 +12,7 @@ use crate::workspace::{cargo, complete, program, spelled};
 pub(crate) fn run(arguments: &[String]) -> Result<ExitCode> {
     packages::install(packages::BUILD)?;
     let mut build = cargo();
-    build.args(["build", "--release", "--locked", "--package", "tidewire-server"]);
+    build.args(["build", "--release", "--package", "tidewire-server"]);
     println!("Building: {}", spelled(&build));
     complete(&mut build)?;
     let server = program("tidewire");

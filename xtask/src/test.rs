@@ -111,7 +111,7 @@ impl Run {
             self.skip("this toolchain has no clippy");
             return Ok(());
         }
-        let arguments = ["clippy", "--quiet", "--release", "--locked", "--workspace", "--all-targets"];
+        let arguments = ["clippy", "--quiet", "--release", "--workspace", "--all-targets"];
         self.check(cargo().args(arguments).args(["--", "--deny", "warnings"]))
     }
 
@@ -123,7 +123,7 @@ impl Run {
 
     /// Builds every test first and the server last, as `cargo xtask run` builds it, so that what is tested is what runs.
     fn build(&mut self) -> Result<()> {
-        let arguments = ["test", "--release", "--locked", "--workspace", "--all-targets", "--no-run"];
+        let arguments = ["test", "--release", "--workspace", "--all-targets", "--no-run"];
         let mut build = cargo();
         build.args(arguments).arg("--message-format=json-render-diagnostics").stderr(std::process::Stdio::inherit());
         let output = build.output().context("cannot start cargo")?;
@@ -131,7 +131,7 @@ impl Run {
             bail!("{} ended with {}", spelled(&build), output.status);
         }
         self.suites = std::str::from_utf8(&output.stdout)?.lines().filter_map(suite_of).collect();
-        complete(cargo().args(["build", "--release", "--locked", "--package", "tidewire-server"]))?;
+        complete(cargo().args(["build", "--release", "--package", "tidewire-server"]))?;
         self.counts.passed += 1;
         Ok(())
     }
@@ -157,7 +157,7 @@ impl Run {
     fn doc_tests(&mut self) -> Result<()> {
         self.suite(
             "documentation",
-            cargo().args(["test", "--release", "--locked", "--workspace", "--doc", "--quiet"]),
+            cargo().args(["test", "--release", "--workspace", "--doc", "--quiet"]),
             Show::Failures,
         )
     }

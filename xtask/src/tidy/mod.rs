@@ -7,6 +7,7 @@ mod source;
 mod imports;
 mod purity;
 mod text;
+mod names;
 mod ratchet;
 
 use std::fmt;
@@ -57,15 +58,18 @@ pub(crate) fn tidy(arguments: &[String]) -> Result<ExitCode> {
 /// Everything that is wrong in the workspace.
 pub(crate) fn findings() -> Result<Vec<Finding>> {
     let files = read_tree(root())?;
+    let sources: Vec<Source> = files.iter().filter(|file| file.path.ends_with(".rs")).map(Source::read).collect();
+    let definitions = names::definitions(&sources);
+    let exists = |path: &str| root().join(path).exists();
     let mut findings = Vec::new();
     for file in &files {
         text::check(file, &mut findings);
-        text::check_links(file, &|path| root().join(path).exists(), &mut findings);
+        text::check_links(file, &exists, &mut findings);
+        names::check(file, &definitions, &exists, &mut findings);
         if file.path.ends_with("Cargo.toml") {
             imports::check(file, &mut findings);
         }
     }
-    let sources: Vec<Source> = files.iter().filter(|file| file.path.ends_with(".rs")).map(Source::read).collect();
     for source in &sources {
         text::check_header(source, &mut findings);
         purity::check(source, &mut findings);

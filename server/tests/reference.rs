@@ -1,0 +1,73 @@
+//! The reference pages say what the registries in the code say: one test a page, which fails when the page lags.
+//!
+//! `cargo xtask reference` runs these tests in the mode that writes the pages instead.
+
+use std::fmt::Write;
+use std::path::Path;
+
+use tidewire_core::count::{Counter, Discard};
+use tidewire_gateway::problem::Code;
+
+#[test]
+fn counters_page_lists_every_counter_and_discard() {
+    let mut page = String::from(COUNTERS_HEAD);
+    page += "## Counters\n\n| name | meaning |\n| --- | --- |\n";
+    for counter in Counter::ALL {
+        row(&mut page, &[&code(counter.name()), counter.help().trim()]);
+    }
+    page += "\n## Discards\n\n| reason | meaning |\n| --- | --- |\n";
+    for discard in Discard::ALL {
+        row(&mut page, &[&code(discard.name()), discard.help().trim()]);
+    }
+    settle("counters.md", &page);
+}
+
+#[test]
+fn errors_page_lists_every_code() {
+    let mut page = String::from(ERRORS_HEAD);
+    page += "| code | status | meaning | try again after |\n| --- | --- | --- | --- |\n";
+    for refusal in Code::ALL {
+        let again = refusal.retry_after_s().map_or(String::new(), |seconds| format!("{seconds} s"));
+        row(&mut page, &[&code(refusal.wire()), &refusal.status().to_string(), refusal.meaning(), &again]);
+    }
+    settle("errors.md", &page);
+}
+
+fn code(name: &str) -> String {
+    format!("`{name}`")
+}
+
+fn row(page: &mut String, cells: &[&str]) {
+    let line = cells.iter().map(|cell| cell.trim()).collect::<Vec<_>>().join(" | ");
+    writeln!(page, "| {line} |").expect("a String takes every line");
+}
+
+/// Compares the page with the one in the tree, or writes it there.
+fn settle(name: &str, page: &str) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/reference").join(name);
+    if std::env::var_os("TIDEWIRE_WRITE_REFERENCE").is_some() {
+        std::fs::write(&path, page).expect("the reference pages can be written");
+    }
+    let standing = std::fs::read_to_string(&path).unwrap_or_default();
+    assert_eq!(standing, page, "docs/reference/{name} lags behind the code: run `cargo xtask reference`");
+}
+
+const COUNTERS_HEAD: &str = "\
+# Counters and discards
+
+Written by `cargo xtask reference` from the registry in `core/src/count.rs`; do not edit.
+
+`/metrics` carries each counter as `tidewire_<name>_total`, and each discard as
+`tidewire_discards_total{reason=\"<reason>\"}`. Every datagram and every packet that goes no further is counted under exactly one reason.
+
+";
+
+const ERRORS_HEAD: &str = "\
+# Error codes
+
+Written by `cargo xtask reference` from the registry in `gateway/src/problem.rs`; do not edit.
+
+A refused request is answered with `application/problem+json` (RFC 9457): its `code` is one of these and stays what it is, its `detail` is for a person and
+may change. Where a code can pass by itself, the response carries `Retry-After`.
+
+";
