@@ -39,3 +39,9 @@ pub const STUN_ATTRIBUTES_MAX: usize = 32;
 /// Paths of one connection that were validated: two network interfaces times two address families, once more as long
 /// as a NAT changes its mind.
 pub const PATHS_PER_CONNECTION_MAX: usize = 8;
+
+/// SSRCs kept of one offered media section: three simulcast encodings and as many again in reserve, each with its RTX.
+pub const SOURCES_MAX: usize = 16;
+
+/// Simulcast encodings (RIDs) kept of one offered media section; browsers send three, RFC 8853 sets no bound.
+pub const RIDS_MAX: usize = 8;

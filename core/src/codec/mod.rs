@@ -1,6 +1,15 @@
 //! The codecs that are forwarded, and what a forwarder must read of each.
 //!
-//! One file per codec; each can tell whether a packet's payload starts a key frame.
+//! One file per codec, named for it; each reads the descriptor that its RTP payload format puts before the media and,
+//! where that format has none, the first bytes of the media itself. Payloads come straight from the wire: whatever is
+//! cut short or makes no sense inspects as nothing at all, never as an error. Nothing here keeps state, so a packet
+//! says what it says alone; which packets make up one frame is for the caller, who has their timestamps.
+
+pub mod vp8;
+pub mod vp9;
+pub mod h264;
+pub mod h265;
+pub mod av1;
 
 use serde::{Deserialize, Serialize};
 
@@ -27,10 +36,86 @@ pub enum Codec {
 }
 
 impl Codec {
+    pub const ALL: [Self; 9] = [
+        Self::Opus,
+        Self::Pcmu,
+        Self::Pcma,
+        Self::G722,
+        Self::Vp8,
+        Self::Vp9,
+        Self::H264,
+        Self::H265,
+        Self::Av1,
+    ];
+
     pub const fn kind(self) -> Kind {
         match self {
             Self::Opus | Self::Pcmu | Self::Pcma | Self::G722 => Kind::Audio,
             Self::Vp8 | Self::Vp9 | Self::H264 | Self::H265 | Self::Av1 => Kind::Video,
+        }
+    }
+
+    /// What one packet's payload, without its padding, says about frames. An empty payload (a padding probe) says nothing.
+    pub fn inspect(self, payload: &[u8]) -> Inspection {
+        match self {
+            Self::Opus | Self::Pcmu | Self::Pcma | Self::G722 => Inspection::audio(payload),
+            Self::Vp8 => vp8::inspect(payload),
+            Self::Vp9 => vp9::inspect(payload),
+            Self::H264 => h264::inspect(payload),
+            Self::H265 => h265::inspect(payload),
+            Self::Av1 => av1::inspect(payload),
+        }
+    }
+}
+
+/// What can be told from one payload.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Inspection {
+    /// A decoder that has seen nothing yet can start with this packet, given the rest of its frame.
+    pub key_frame: bool,
+    /// Nothing of this packet's frame (of its picture, all spatial layers) comes before it; H.264 and H.265, which
+    /// have no descriptor, say so of each parameter set and of the first slice, hence more than once a frame.
+    pub frame_start: bool,
+}
+
+impl Inspection {
+    /// Each audio packet is a whole frame, and any can be started with.
+    fn audio(payload: &[u8]) -> Self {
+        Self { key_frame: !payload.is_empty(), frame_start: !payload.is_empty() }
+    }
+
+    fn either(self, other: Self) -> Self {
+        Self { key_frame: self.key_frame || other.key_frame, frame_start: self.frame_start || other.frame_start }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn no_payload_makes_an_inspection_panic(payload in proptest::collection::vec(any::<u8>(), 0..64)) {
+            for codec in Codec::ALL {
+                codec.inspect(&payload);
+            }
+        }
+
+        #[test]
+        fn a_key_frame_starts_nowhere_but_at_the_start_of_a_frame(payload in proptest::collection::vec(any::<u8>(), 0..64)) {
+            for codec in Codec::ALL {
+                let seen = codec.inspect(&payload);
+                prop_assert!(seen.frame_start || !seen.key_frame, "{codec:?} {seen:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn an_empty_payload_says_nothing() {
+        for codec in Codec::ALL {
+            assert_eq!(codec.inspect(&[]), Inspection::default());
         }
     }
 }

@@ -13,6 +13,24 @@ pub struct Credentials {
     pub password: String,
 }
 
+/// ICE credentials that RFC 8839 5.4 does not allow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("an ice-ufrag has 4 to 256 and an ice-pwd 22 to 256 of the characters A-Z a-z 0-9 + /")]
+pub struct BadCredentials;
+
+impl Credentials {
+    /// Credentials from the wire, checked.
+    pub fn new(ufrag: &str, password: &str) -> Result<Self, BadCredentials> {
+        let is_ice = |text: &str| text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/'));
+        let fits = (4..=256).contains(&ufrag.len()) && (22..=256).contains(&password.len());
+        if fits && is_ice(ufrag) && is_ice(password) {
+            Ok(Self { ufrag: ufrag.to_owned(), password: password.to_owned() })
+        } else {
+            Err(BadCredentials)
+        }
+    }
+}
+
 /// One connection as agreed.
 #[derive(Clone, Debug)]
 pub struct Agreement {
