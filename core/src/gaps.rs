@@ -27,7 +27,7 @@ const REORDER_WAIT: Duration = Duration::from_millis(10);
 const RETRY_MIN: Duration = Duration::from_millis(20);
 
 /// The first guess at the time from asking to having.
-const REPAIR_TIME_GUESS: Duration = Duration::from_millis(100);
+const REPAIR_TIME_GUESS: Duration = Duration::from_millis(60);
 
 /// After this many requests, or this long, a packet is given up.
 const TRIES_MAX: u8 = 12;
@@ -62,6 +62,8 @@ struct Missing {
 #[derive(Debug)]
 pub struct Gaps {
     highest: Option<u64>,
+    /// The start of the stream, as far as it has shown itself: nothing before it is missed.
+    lowest: u64,
     received: [u64; WINDOW as usize / 64],
     /// In ascending order of sequence.
     missing: ArrayVec<Missing, MISSING_MAX>,
@@ -74,6 +76,7 @@ impl Default for Gaps {
     fn default() -> Self {
         Self {
             highest: None,
+            lowest: 0,
             received: [0; WINDOW as usize / 64],
             missing: ArrayVec::new(),
             repair_time: REPAIR_TIME_GUESS,
@@ -87,6 +90,7 @@ impl Gaps {
     pub fn record(&mut self, now: Instant, sequence: u64) -> Arrival {
         let Some(highest) = self.highest else {
             self.highest = Some(sequence);
+            self.lowest = sequence;
             self.mark(sequence);
             return Arrival::New;
         };
@@ -98,16 +102,19 @@ impl Gaps {
             Arrival::Duplicate
         } else {
             self.mark(sequence);
-            self.fill(now, sequence);
+            if sequence < self.lowest {
+                self.begin_earlier(now, sequence);
+            } else {
+                self.fill(now, sequence);
+            }
             Arrival::Filled
         }
     }
 
     /// Whether this sequence number lies in the window and is not here yet.
     pub fn lacks(&self, sequence: u64) -> bool {
-        self.highest.is_some_and(|highest| {
-            sequence > highest || highest - sequence < WINDOW && !self.is_marked(sequence)
-        })
+        self.highest
+            .is_some_and(|highest| sequence > highest || highest - sequence < WINDOW && !self.is_marked(sequence))
     }
 
     pub fn highest(&self) -> Option<u64> {
@@ -170,12 +177,24 @@ impl Gaps {
         self.missing.push(Missing { sequence, since: now, asked: now, next: now + REORDER_WAIT, tries: 0 });
     }
 
+    /// The stream began before what came first of it: what lies between is missing after all.
+    fn begin_earlier(&mut self, now: Instant, sequence: u64) {
+        let hole = sequence + 1..self.lowest;
+        let room = self.missing.remaining_capacity();
+        self.lost += (hole.end - hole.start).saturating_sub(room as u64);
+        for (at, absent) in hole.take(room).enumerate() {
+            let entry = Missing { sequence: absent, since: now, asked: now, next: now + REORDER_WAIT, tries: 0 };
+            self.missing.insert(at, entry);
+        }
+        self.lowest = sequence;
+    }
+
     fn fill(&mut self, now: Instant, sequence: u64) {
         let Ok(at) = self.missing.binary_search_by_key(&sequence, |one| one.sequence) else { return };
         let one = self.missing.remove(at);
         // Only a packet that was asked for once tells which request it answers.
         if one.tries == 1 {
-            self.repair_time = (self.repair_time * 7 + now.since(one.asked)) / 8;
+            self.repair_time = (self.repair_time * 3 + now.since(one.asked)) / 4;
         }
     }
 
@@ -220,6 +239,18 @@ mod tests {
         assert_eq!(gaps.due(at(11)).as_slice(), [12]);
         assert_eq!(gaps.record(at(12), 12), Arrival::Filled);
         assert_eq!(gaps.deadline(), None);
+    }
+
+    #[test]
+    fn what_lies_between_a_late_start_and_the_first_arrival_is_missing() {
+        let mut gaps = Gaps::default();
+        gaps.record(at(0), 10);
+        gaps.record(at(0), 12);
+        assert_eq!(gaps.record(at(1), 7), Arrival::Filled);
+        assert_eq!(gaps.due(at(20)).as_slice(), [8, 9, 11]);
+        assert_eq!(gaps.record(at(21), 8), Arrival::Filled);
+        assert_eq!(gaps.record(at(21), 5), Arrival::Filled);
+        assert_eq!(gaps.due(at(500)).as_slice(), [6, 9, 11]);
     }
 
     #[test]

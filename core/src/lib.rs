@@ -24,3 +24,5 @@ pub mod random;
 pub mod codec;
 pub mod negotiate;
 pub mod message;
+#[cfg(feature = "sim")]
+pub mod sim;

@@ -45,3 +45,21 @@ pub const SOURCES_MAX: usize = 16;
 
 /// Simulcast encodings (RIDs) kept of one offered media section; browsers send three, RFC 8853 sets no bound.
 pub const RIDS_MAX: usize = 8;
+
+/// Packets and bytes of an audio stream's retransmission ring: 5 s at 50 packets a second, at up to 256 bytes each.
+pub const AUDIO_RING: (usize, usize) = (256, 64 * 1024);
+
+/// Packets and bytes of a video stream's retransmission ring: 3 s at 2.5 Mb/s, one key frame of a megabyte at most.
+pub const VIDEO_RING: (usize, usize) = (1024, 1024 * 1024);
+
+/// Packets of one fan-out round of a session: four batches, what a loaded shard takes in between two rounds.
+pub const ROUND_LEN_MAX: usize = 4 * BATCH_LEN_MAX;
+
+/// Events towards the handshake threads that wait in a table: two datagrams of a ClientHello for 2,000 joiners at once.
+pub const HANDSHAKE_QUEUE_MAX: usize = 4096;
+
+/// Bytes of one RTCP datagram that the server sends, protection included.
+pub const RTCP_LEN_MAX: usize = 1200;
+
+/// Ended connections whose way is remembered for a last word: everybody, when a shard of a large broadcast shuts down.
+pub const PARTING_MAX: usize = 4096;

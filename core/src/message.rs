@@ -26,11 +26,20 @@ pub enum Request {
 #[serde(rename_all = "camelCase", tag = "type")]
 pub enum Response {
     /// The connection is open for the client's first binding request.
-    Opened { answer: String },
+    Opened {
+        answer: String,
+    },
     /// The server's new credentials and its candidates (each `candidate:...`, as in `a=candidate`).
-    Restarted { ufrag: String, password: String, candidates: Vec<String> },
+    Restarted {
+        ufrag: String,
+        password: String,
+        candidates: Vec<String>,
+    },
     Closed,
-    Refused { code: ErrorCode, detail: String },
+    Refused {
+        code: ErrorCode,
+        detail: String,
+    },
 }
 
 /// What a media server tells of its own accord.
@@ -38,8 +47,13 @@ pub enum Response {
 #[serde(rename_all = "camelCase", tag = "type")]
 pub enum Event {
     /// Keys are in: media can flow.
-    Connected { connection: ConnectionKey },
-    Closed { connection: ConnectionKey, reason: CloseReason },
+    Connected {
+        connection: ConnectionKey,
+    },
+    Closed {
+        connection: ConnectionKey,
+        reason: CloseReason,
+    },
 }
 
 /// Why a connection ended.

@@ -5,10 +5,6 @@
 //! made. A packet is gone when its index place or its bytes have been taken by a later one; `get` knows, so that nobody
 //! ever reads another packet's bytes.
 
-use crate::id::Mid;
-use crate::negotiate::Extensions;
-use crate::rebuild;
-
 /// What of a packet's header is kept beside its bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Meta {
@@ -35,21 +31,9 @@ struct Entry {
 pub struct Stored<'a> {
     pub sequence: u64,
     pub meta: Meta,
-    /// In the form of [`rebuild::collect`].
+    /// In the form of [`rebuild::collect`](crate::rebuild::collect).
     pub extensions: &'a [u8],
     pub payload: &'a [u8],
-}
-
-impl Stored<'_> {
-    /// Bytes that this packet's rebuilt header can take at most.
-    pub const fn header_len_max(&self) -> usize {
-        rebuild::HEADER_LEN_MAX
-    }
-
-    /// Writes the header for one viewer; returns its length, or `None` when `out` is too short.
-    pub fn write_header(&self, fields: &rebuild::Fields, ids: &Extensions, mid: &Mid, out: &mut [u8]) -> Option<usize> {
-        rebuild::write(fields, self.extensions, ids, mid, out)
-    }
 }
 
 /// See the module's description.

@@ -23,15 +23,31 @@ const FULL_INTRA: u8 = 4;
 /// One packet of a compound datagram.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Packet<'a> {
-    SenderReport { ssrc: u32, info: SenderInfo, reports: Reports<'a> },
-    ReceiverReport { ssrc: u32, reports: Reports<'a> },
+    SenderReport {
+        ssrc: u32,
+        info: SenderInfo,
+        reports: Reports<'a>,
+    },
+    ReceiverReport {
+        ssrc: u32,
+        reports: Reports<'a>,
+    },
     /// Packets of `media` that the other end misses (RFC 4585 6.2.1).
-    Nack { media: u32, lost: Lost<'a> },
+    Nack {
+        media: u32,
+        lost: Lost<'a>,
+    },
     /// The decoder of `media` needs a key frame (RFC 4585 6.3.1).
-    PictureLoss { media: u32 },
+    PictureLoss {
+        media: u32,
+    },
     /// The streams that are asked for a key frame (RFC 5104 4.3.1).
-    FullIntra { requests: FullIntraRequests<'a> },
-    Goodbye { ssrc: Option<u32> },
+    FullIntra {
+        requests: FullIntraRequests<'a>,
+    },
+    Goodbye {
+        ssrc: Option<u32>,
+    },
     /// A packet that is not acted on.
     Other,
 }

@@ -1,1 +1,24 @@
-//! placeholder
+//! Forwarding: the table of connections, their upstreams and downstreams, and the control that opens and closes them.
+//!
+//! [`SessionTable`] is the pure machine that a shard drives: datagrams, commands, handshake progress and the time go in;
+//! sealed datagrams and events come out. [`Control`] decides what the gateway's requests mean: it negotiates, places and
+//! names connections, and speaks to the tables in commands. Neither reads a clock or opens a socket.
+//!
+//! In the order of a packet's way: `table` (which connection?), `connection` (authentic?), `upstream` (which stream, and
+//! is it new?), `fanout` (to whom, within what budget?), `downstream` (under which numbers?).
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
+mod command;
+mod connection;
+mod control;
+mod downstream;
+mod fanout;
+mod paths;
+mod session;
+mod table;
+mod timers;
+mod upstream;
+
+pub use command::{Command, Event, OpenDownstream, OpenUpstream, PublicationId, SessionId};
+pub use control::{Control, Entropy, Handled, ShardPlan};
+pub use table::{SessionTable, TableConfig};

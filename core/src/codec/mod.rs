@@ -36,17 +36,8 @@ pub enum Codec {
 }
 
 impl Codec {
-    pub const ALL: [Self; 9] = [
-        Self::Opus,
-        Self::Pcmu,
-        Self::Pcma,
-        Self::G722,
-        Self::Vp8,
-        Self::Vp9,
-        Self::H264,
-        Self::H265,
-        Self::Av1,
-    ];
+    pub const ALL: [Self; 9] =
+        [Self::Opus, Self::Pcmu, Self::Pcma, Self::G722, Self::Vp8, Self::Vp9, Self::H264, Self::H265, Self::Av1];
 
     pub const fn kind(self) -> Kind {
         match self {

@@ -9,11 +9,11 @@ mod ufrag;
 
 use arrayvec::ArrayVec;
 
-pub use ufrag::{password, Ufrags};
+pub use ufrag::{Ufrags, password};
 
 use crate::count::Discard;
 use crate::limits::PATHS_PER_CONNECTION_MAX;
-use crate::machine::{Path, CONSENT_TIMEOUT};
+use crate::machine::{CONSENT_TIMEOUT, Path};
 use crate::negotiate::agreement::Credentials;
 use crate::stun::{self, Binding, Code, Role};
 use crate::time::Instant;
@@ -70,13 +70,7 @@ enum Age {
 
 impl IceLite {
     pub fn new(local: Credentials, remote: Credentials, now: Instant) -> Self {
-        Self {
-            current: Pair { local, remote },
-            previous: None,
-            paths: ArrayVec::new(),
-            selected: None,
-            consented: now,
-        }
+        Self { current: Pair { local, remote }, previous: None, paths: ArrayVec::new(), selected: None, consented: now }
     }
 
     /// Answers a request that came by `path`, into `out` (at least `stun::RESPONSE_LEN_MAX` bytes).

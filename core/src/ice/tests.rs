@@ -5,7 +5,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::id::{ConnectionId, ShardId};
-use crate::stun::{Outcome, Request, Response, REQUEST_LEN_MAX, RESPONSE_LEN_MAX};
+use crate::stun::{Outcome, REQUEST_LEN_MAX, RESPONSE_LEN_MAX, Request, Response};
 
 const PASSWORD: &str = "server-password-of-some-length";
 const START: Instant = Instant::from_millis(1_000);

@@ -4,9 +4,9 @@
 //! ICE (RFC 8839 5.4). Decryption shows the owner, and the zeros authenticate it: of forged fragments one in 2^48 passes.
 //! So a request for nobody costs one block of AES and no table; whoever reads the signalling learns no slot number.
 
-use aws_lc_rs::cipher::{DecryptingKey, DecryptionContext, EncryptingKey, UnboundCipherKey, AES_128};
-use base64::engine::general_purpose::STANDARD_NO_PAD;
+use aws_lc_rs::cipher::{AES_128, DecryptingKey, DecryptionContext, EncryptingKey, UnboundCipherKey};
 use base64::Engine;
+use base64::engine::general_purpose::STANDARD_NO_PAD;
 
 use crate::id::{ConnectionId, ShardId};
 
@@ -49,8 +49,10 @@ impl Ufrags {
         }
         self.open.decrypt(&mut block, DecryptionContext::None).ok()?;
         let [shard, s0, s1, s2, s3, g0, g1, g2, g3, _restart, zeros @ ..] = block;
-        let connection =
-            ConnectionId { slot: u32::from_be_bytes([s0, s1, s2, s3]), generation: u32::from_be_bytes([g0, g1, g2, g3]) };
+        let connection = ConnectionId {
+            slot: u32::from_be_bytes([s0, s1, s2, s3]),
+            generation: u32::from_be_bytes([g0, g1, g2, g3]),
+        };
         (zeros == [0; 6]).then_some((ShardId(shard), connection))
     }
 }

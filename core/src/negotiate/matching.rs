@@ -61,7 +61,8 @@ pub fn answer_upstream(offer: &Offer, local: &Local<'_>) -> Result<(Agreement, S
     if !open.iter().flatten().any(|section| sends(section)) {
         return Err(Refusal::NothingSent);
     }
-    let accepted = open.into_iter().map(|section| section.filter(|section| sends(section)).and_then(upstream)).collect();
+    let accepted =
+        open.into_iter().map(|section| section.filter(|section| sends(section)).and_then(upstream)).collect();
     let answer = Answer { offer, local, direction: Direction::ReceiveOnly, cname: None, accepted };
     answer.finish()
 }
@@ -106,7 +107,8 @@ pub fn answer_downstream(
 /// By the offer's order: the sections that are audio or video, wanted by the offerer, and on the one transport.
 fn open_sections(offer: &Offer) -> Result<Vec<Option<&Section>>, Refusal> {
     let bundle = offer.bundle.as_ref().ok_or(Refusal::NotBundled)?;
-    let is_open = |index: usize, section: &Section| section.offered && section.kind.is_some() && bundle.contains(&index);
+    let is_open =
+        |index: usize, section: &Section| section.offered && section.kind.is_some() && bundle.contains(&index);
     Ok(offer.sections.iter().enumerate().map(|(index, section)| is_open(index, section).then_some(section)).collect())
 }
 

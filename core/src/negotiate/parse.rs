@@ -224,7 +224,8 @@ fn read_fingerprint(hex: &str) -> Option<Fingerprint> {
     let mut bytes = [0; 32];
     let mut pairs = hex.trim().split(':');
     for byte in &mut bytes {
-        let pair = pairs.next().filter(|pair| pair.len() == 2 && pair.bytes().all(|digit| digit.is_ascii_hexdigit()))?;
+        let pair =
+            pairs.next().filter(|pair| pair.len() == 2 && pair.bytes().all(|digit| digit.is_ascii_hexdigit()))?;
         *byte = u8::from_str_radix(pair, 16).ok()?;
     }
     pairs.next().is_none().then_some(Fingerprint(bytes))
@@ -244,7 +245,8 @@ fn reject_repeated_mids(sections: &[Section]) -> Result<(), SdpError> {
 /// RFC 9143 7.2: the first BUNDLE group, as indices. A lone section needs no group to have a transport of its own.
 fn bundle_of(attributes: &[Attribute], sections: &[Section]) -> Option<Vec<usize>> {
     let Some(mids) = values(attributes, "group").find_map(|group| group.trim().strip_prefix("BUNDLE")) else {
-        let mut offered = (0..sections.len()).filter(|&index| sections.get(index).is_some_and(|section| section.offered));
+        let mut offered =
+            (0..sections.len()).filter(|&index| sections.get(index).is_some_and(|section| section.offered));
         return match (offered.next(), offered.next()) {
             (Some(only), None) => Some(vec![only]),
             (Some(_), Some(_)) | (None, _) => None,

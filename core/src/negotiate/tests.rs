@@ -84,7 +84,8 @@ fn section(answer: &str, index: usize) -> Vec<&str> {
 #[track_caller]
 fn compare(name: &str, answered: &Answered) {
     let text = answered.as_ref().map(|(_, text)| text.replace("\r\n", "\n")).unwrap();
-    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("src/negotiate/fixtures").join(format!("{name}.answer.sdp"));
+    let path =
+        PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("src/negotiate/fixtures").join(format!("{name}.answer.sdp"));
     if std::env::var_os("TIDEWIRE_BLESS").is_some() {
         std::fs::write(&path, &text).unwrap();
     }
@@ -195,12 +196,10 @@ fn a_richer_decoder_takes_a_plainer_stream_where_nothing_matches() {
 fn what_a_viewer_cannot_play_is_rejected_by_itself() {
     let (agreement, answer) = downstream(FIREFOX_WHEP_BUNDLE_ONLY, &[opus(), spec(Codec::H264, "")]).unwrap();
     assert_eq!(agreement.media.len(), 1);
-    assert_eq!(section(&answer, 1)[..4], [
-        "video 0 UDP/TLS/RTP/SAVPF 120 124 121 125 99 100 123 122 119",
-        "c=IN IP4 0.0.0.0",
-        "a=mid:1",
-        "a=inactive",
-    ]);
+    assert_eq!(
+        section(&answer, 1)[..4],
+        ["video 0 UDP/TLS/RTP/SAVPF 120 124 121 125 99 100 123 122 119", "c=IN IP4 0.0.0.0", "a=mid:1", "a=inactive",]
+    );
     assert_eq!(
         downstream(FIREFOX_WHEP_BUNDLE_ONLY, &[spec(Codec::H265, "")]).map(|(_, answer)| answer),
         Err(Refusal::NoCommonCodec)
@@ -249,7 +248,8 @@ fn sections_outside_the_group_are_rejected() {
 #[test]
 fn several_sections_without_a_group_are_refused_but_a_lone_one_is_not() {
     assert_eq!(upstream(&CHROMIUM_WHIP.replace("a=group:BUNDLE 0 1\n", "")).unwrap_err(), Refusal::NotBundled);
-    let lone = CHROMIUM_WHIP.split("m=video").next().unwrap().replace("a=group:BUNDLE 0 1\n", "").replace("a=mid:0\n", "");
+    let lone =
+        CHROMIUM_WHIP.split("m=video").next().unwrap().replace("a=group:BUNDLE 0 1\n", "").replace("a=mid:0\n", "");
     let (agreement, answer) = upstream(&lone).unwrap();
     assert!(agreement.media[0].mid.is_empty());
     assert!(!answer.contains("BUNDLE") && !answer.contains("a=mid"));
@@ -264,7 +264,8 @@ fn offers_that_cannot_be_served_say_why() {
     assert_eq!(refusal("a=fingerprint:sha-256", "a=fingerprint:sha-512"), Err(Refusal::NoFingerprint));
     assert_eq!(refusal("a=ice-", "a=x-"), Err(Refusal::NoCredentials));
     assert_eq!(refusal("RTP/SAVPF", "RTP/AVP"), Err(Refusal::NothingSent));
-    let cut: String = CHROMIUM_WHIP.lines().filter(|line| !line.contains("rtpmap")).map(|line| format!("{line}\n")).collect();
+    let cut: String =
+        CHROMIUM_WHIP.lines().filter(|line| !line.contains("rtpmap")).map(|line| format!("{line}\n")).collect();
     // PCMU, PCMA and G.722 need no rtpmap.
     assert_eq!(payload_types(&upstream(&cut).unwrap().0.media[0]), [9, 0, 8]);
     let video = cut.replace("SAVPF 111 63 9 0 8", "SAVPF 111 63");
@@ -281,7 +282,13 @@ fn offers_that_break_the_rules_say_which() {
     assert_eq!(error("a=ice-ufrag:lHNG\n", ""), SdpError::CredentialsHalf);
     assert_eq!(error("a=ice-ufrag:lHNG", "a=ice-ufrag:lH"), SdpError::CredentialsInvalid(BadCredentials));
     assert!(matches!(error("sha-256 56:35", "sha-256 56"), SdpError::FingerprintInvalid(_)));
-    assert_eq!(error("a=extmap:4 urn:ietf:params:rtp-hdrext:sdes:mid\na=extmap:10", "a=extmap:1 urn:ietf:params:rtp-hdrext:sdes:mid\na=extmap:10"), SdpError::ExtensionClash(1));
+    assert_eq!(
+        error(
+            "a=extmap:4 urn:ietf:params:rtp-hdrext:sdes:mid\na=extmap:10",
+            "a=extmap:1 urn:ietf:params:rtp-hdrext:sdes:mid\na=extmap:10"
+        ),
+        SdpError::ExtensionClash(1)
+    );
     assert!(matches!(error("v=0", "v=zero"), SdpError::NotSdp(_)));
     assert_eq!(Offer::parse("v=0\r\ns=-\r\n").unwrap_err(), SdpError::NoMedia);
     let many = format!("v=0\ns=-\n{}", "m=audio 9 UDP/TLS/RTP/SAVPF 0\n".repeat(129));

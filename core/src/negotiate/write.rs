@@ -54,8 +54,11 @@ impl Sdp {
         self.line(format_args!("s=-"));
         self.line(format_args!("t=0 0"));
         // A lone section may have no mid, and then is in no group.
-        let mids: String =
-            answer.bundled().filter(|(section, _)| section.mid.is_some()).map(|(_, media)| format!(" {}", media.mid)).collect();
+        let mids: String = answer
+            .bundled()
+            .filter(|(section, _)| section.mid.is_some())
+            .map(|(_, media)| format!(" {}", media.mid))
+            .collect();
         if !mids.is_empty() {
             self.line(format_args!("a=group:BUNDLE{mids}"));
         }

@@ -14,7 +14,8 @@ fn written(write: impl FnOnce(&mut Writer<'_>)) -> Vec<u8> {
 #[test]
 fn what_is_written_reads_back() {
     let info = SenderInfo { ntp: Ntp(0x0102_0304_0506_0708), timestamp: 9, packets: 10, octets: 11 };
-    let report = Report { ssrc: 7, fraction_lost: 3, cumulative_lost: -2, highest_sequence: 70_000, ..Report::default() };
+    let report =
+        Report { ssrc: 7, fraction_lost: 3, cumulative_lost: -2, highest_sequence: 70_000, ..Report::default() };
     let bytes = written(|w| {
         w.sender_report(1, &info);
         w.receiver_report(2, &[report]);

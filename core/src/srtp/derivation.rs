@@ -79,10 +79,7 @@ mod tests {
     use crate::srtp::vectors::bytes;
 
     fn master(key: &str, salt: &str) -> MasterKey {
-        MasterKey {
-            key: bytes(key).as_slice().try_into().unwrap(),
-            salt: bytes(salt).as_slice().try_into().unwrap(),
-        }
+        MasterKey { key: bytes(key).as_slice().try_into().unwrap(), salt: bytes(salt).as_slice().try_into().unwrap() }
     }
 
     #[test]

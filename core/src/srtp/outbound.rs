@@ -50,13 +50,7 @@ impl Outbound {
     /// Seals `payload` behind the finished header in `out[..header_len]`; returns the packet's length: that of `out`.
     ///
     /// `index` is ROC << 16 | SEQ of the header's SSRC. `TooLarge` unless `out` is exactly header, payload, overhead.
-    pub fn seal_rtp(
-        &self,
-        index: u64,
-        header_len: usize,
-        payload: &[u8],
-        out: &mut [u8],
-    ) -> Result<usize, Discard> {
+    pub fn seal_rtp(&self, index: u64, header_len: usize, payload: &[u8], out: &mut [u8]) -> Result<usize, Discard> {
         let RtpRoom { id, header, body, tag } = self.rtp_room(index, header_len, payload.len(), out)?;
         #[cfg(any(test, debug_assertions))]
         self.ledger.enter(id, header, payload);

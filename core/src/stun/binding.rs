@@ -6,7 +6,7 @@ use arrayvec::ArrayVec;
 
 use super::message::{Integrity, Message};
 use super::writer::Writer;
-use super::{attribute, Transaction, BINDING_REQUEST};
+use super::{BINDING_REQUEST, Transaction, attribute};
 use crate::count::Discard;
 
 /// The longest request that `Request::write` makes: two user fragments of 256 characters and every attribute.

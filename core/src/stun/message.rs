@@ -5,7 +5,7 @@
 
 use aws_lc_rs::{constant_time, hmac};
 
-use super::{attribute, Transaction, HEADER_LEN, MAGIC_COOKIE};
+use super::{HEADER_LEN, MAGIC_COOKIE, Transaction, attribute};
 use crate::count::Discard;
 use crate::limits::STUN_ATTRIBUTES_MAX;
 

@@ -10,8 +10,8 @@ mod message;
 mod response;
 mod writer;
 
-pub use binding::{Binding, Request, Role, REQUEST_LEN_MAX};
-pub use response::{write_error, write_success, Code, Outcome, Response, RESPONSE_LEN_MAX};
+pub use binding::{Binding, REQUEST_LEN_MAX, Request, Role};
+pub use response::{Code, Outcome, RESPONSE_LEN_MAX, Response, write_error, write_success};
 
 /// A transaction id (RFC 8489 5).
 pub type Transaction = [u8; 12];

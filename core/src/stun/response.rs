@@ -7,7 +7,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use super::binding::UNKNOWN_MAX;
 use super::message::{Integrity, Message};
 use super::writer::Writer;
-use super::{attribute, Transaction, BINDING_ERROR, BINDING_SUCCESS, HEADER_LEN, MAGIC_COOKIE};
+use super::{BINDING_ERROR, BINDING_SUCCESS, HEADER_LEN, MAGIC_COOKIE, Transaction, attribute};
 use crate::count::Discard;
 
 /// The longest answer: header, an error with its phrase, the unknown attributes it names, integrity, fingerprint.

@@ -57,10 +57,9 @@ fn rfc_5769_request_is_read_and_authentic() {
 
 #[test]
 fn rfc_5769_responses_are_read_and_authentic() {
-    for (bytes, mapped) in [
-        (&RESPONSE_V4[..], "192.0.2.1:32853"),
-        (&RESPONSE_V6[..], "[2001:db8:1234:5678:11:2233:4455:6677]:32853"),
-    ] {
+    for (bytes, mapped) in
+        [(&RESPONSE_V4[..], "192.0.2.1:32853"), (&RESPONSE_V6[..], "[2001:db8:1234:5678:11:2233:4455:6677]:32853")]
+    {
         let response = Response::parse(bytes).unwrap();
         assert_eq!(response.outcome, Outcome::Success(mapped.parse().unwrap()));
         assert_eq!(response.verify(PASSWORD), Ok(()));

@@ -4,7 +4,7 @@
 //! may be sealed at any point.
 
 use super::message::{fingerprint, integrity_tag};
-use super::{attribute, Transaction, HEADER_LEN, MAGIC_COOKIE};
+use super::{HEADER_LEN, MAGIC_COOKIE, Transaction, attribute};
 
 #[derive(Debug)]
 pub(super) struct Writer<'a> {

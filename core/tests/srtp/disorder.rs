@@ -66,10 +66,7 @@ fn streams_are_bounded_and_give_their_place_back() {
     assert!(inbound.open_rtcp(&mut feedback).is_ok());
     // Those that stayed still know what they have seen.
     for ssrc in (0..limit).filter(|ssrc| *ssrc != 17) {
-        assert_eq!(
-            open_rtp(&mut inbound, &mut seal_rtp(&outbound, 1, &rtp(ssrc, 1, b"x"))),
-            Err(Discard::Replayed)
-        );
+        assert_eq!(open_rtp(&mut inbound, &mut seal_rtp(&outbound, 1, &rtp(ssrc, 1, b"x"))), Err(Discard::Replayed));
     }
 }
 

@@ -10,11 +10,14 @@ use crate::fixture::{SSRC, ends, master, open_rtp, random_bytes, rtcp, rtp, seal
 
 /// The other implementation, with the key of `ends`.
 fn oracle(profile: Profile) -> Context {
-    let (master, profile) = (master(profile, 7), match profile {
-        Profile::AeadAes256Gcm => ProtectionProfile::AeadAes256Gcm,
-        Profile::AeadAes128Gcm => ProtectionProfile::AeadAes128Gcm,
-        Profile::Aes128CmSha1_80 => ProtectionProfile::Aes128CmHmacSha1_80,
-    });
+    let (master, profile) = (
+        master(profile, 7),
+        match profile {
+            Profile::AeadAes256Gcm => ProtectionProfile::AeadAes256Gcm,
+            Profile::AeadAes128Gcm => ProtectionProfile::AeadAes128Gcm,
+            Profile::Aes128CmSha1_80 => ProtectionProfile::Aes128CmHmacSha1_80,
+        },
+    );
     Context::new(&master.key, &master.salt, profile, None, None).unwrap()
 }
 

@@ -1,0 +1,72 @@
+//! A network of one seed: each datagram is lost, late, overtaken or doubled by chance.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use crate::random::Seeded;
+use crate::time::Instant;
+
+/// What happens to datagrams on their way, in each direction alike.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Link {
+    /// Lost datagrams in a million.
+    pub loss: u64,
+    /// Doubled datagrams in a million.
+    pub doubling: u64,
+    /// One way, at least.
+    pub delay: Duration,
+    /// Added to each datagram by itself, evenly from nothing to this: so later ones overtake earlier ones.
+    pub jitter: Duration,
+}
+
+/// A datagram on its way.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Flight {
+    pub from: SocketAddr,
+    pub to: SocketAddr,
+    pub bytes: Vec<u8>,
+}
+
+/// All datagrams on their way.
+#[derive(Debug)]
+pub struct Network {
+    link: Link,
+    random: Seeded,
+    /// By arrival; the counter keeps equal ones in order.
+    flights: BinaryHeap<Reverse<(Instant, u64, Flight)>>,
+    sent: u64,
+}
+
+impl Network {
+    pub fn new(seed: u64, link: Link) -> Self {
+        Self { link, random: Seeded::new(seed), flights: BinaryHeap::new(), sent: 0 }
+    }
+
+    pub fn send(&mut self, now: Instant, flight: Flight) {
+        if self.random.chance(self.link.doubling) {
+            self.launch(now, flight.clone());
+        }
+        if !self.random.chance(self.link.loss) {
+            self.launch(now, flight);
+        }
+    }
+
+    /// When the next datagram arrives.
+    pub fn next(&self) -> Option<Instant> {
+        self.flights.peek().map(|Reverse((at, ..))| *at)
+    }
+
+    /// A datagram that has arrived by now.
+    pub fn receive(&mut self, now: Instant) -> Option<Flight> {
+        self.next().filter(|at| *at <= now)?;
+        self.flights.pop().map(|Reverse((_, _, flight))| flight)
+    }
+
+    fn launch(&mut self, now: Instant, flight: Flight) {
+        let jitter = self.random.below(self.link.jitter.as_nanos() as u64 + 1);
+        self.sent += 1;
+        self.flights.push(Reverse((now + self.link.delay + Duration::from_nanos(jitter), self.sent, flight)));
+    }
+}

@@ -1,0 +1,140 @@
+//! A virtual viewer: it asks again for what is missing, asks for a key frame to start, and logs what it got and when.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::peer::{Heard, Peer};
+use super::publisher::Content;
+use crate::gaps::{Arrival, Gaps};
+use crate::rtcp::{self, Packet, Report, Writer};
+use crate::rtp::{self, Header};
+use crate::time::Instant;
+
+/// A packet's content as it reached the application, for the first and only time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Delivery {
+    pub content: Content,
+    /// Extended sequence number in the viewer's own stream.
+    pub sequence: u64,
+    pub timestamp: u32,
+    pub at: Instant,
+}
+
+#[derive(Debug, Default)]
+struct Stream {
+    gaps: Gaps,
+    rtx: Option<u32>,
+    report: Option<(u32, Instant)>,
+}
+
+/// See the module's description.
+pub struct Viewer {
+    pub peer: Peer,
+    streams: BTreeMap<u32, Stream>,
+    next_report: Instant,
+    pub log: Vec<Delivery>,
+    /// Repairs that brought nothing new.
+    pub useless: u64,
+    /// Payloads with a byte that is not the publisher's.
+    pub damaged: u64,
+    pub goodbyes: u64,
+}
+
+impl Viewer {
+    /// `streams` are the primary SSRCs of the answer, each with that of its retransmissions.
+    pub fn new(peer: Peer, streams: &[(u32, Option<u32>)]) -> Self {
+        let streams = streams.iter().map(|(ssrc, rtx)| (*ssrc, Stream { rtx: *rtx, ..Stream::default() })).collect();
+        Self { peer, streams, next_report: Instant::ORIGIN, log: Vec::new(), useless: 0, damaged: 0, goodbyes: 0 }
+    }
+
+    pub fn handle(&mut self, now: Instant, bytes: &mut [u8]) {
+        match self.peer.handle(bytes) {
+            Heard::Rtp(header, index, payload) => self.hear_rtp(now, &header, index, &payload),
+            Heard::Rtcp(datagram) => self.hear_rtcp(now, &datagram),
+            Heard::Nothing => {}
+        }
+    }
+
+    pub fn handle_timeout(&mut self, now: Instant) {
+        self.peer.handle_timeout(now);
+        if !self.peer.is_connected() {
+            return;
+        }
+        let mut bytes = [0; 1200];
+        let mut writer = Writer::new(&mut bytes);
+        writer.receiver_report(1, &[]);
+        for (ssrc, stream) in &mut self.streams {
+            let lost = stream.gaps.due(now);
+            if !lost.is_empty() {
+                writer.nack(1, *ssrc, &lost);
+            }
+        }
+        if self.next_report <= now {
+            self.next_report = now + Duration::from_secs(1);
+            let reports: Vec<_> = self.streams.iter().map(|(ssrc, stream)| stream.report(*ssrc, now)).collect();
+            writer.receiver_report(1, &reports);
+        }
+        let len = writer.len();
+        if len > 8 {
+            self.peer.send_rtcp(&bytes[..len]);
+        }
+    }
+
+    pub fn deadline(&self) -> Option<Instant> {
+        let media = self.streams.values().filter_map(|stream| stream.gaps.deadline()).chain([self.next_report]).min();
+        [media.filter(|_| self.peer.is_connected()), self.peer.deadline()].into_iter().flatten().min()
+    }
+
+    fn hear_rtp(&mut self, now: Instant, header: &Header, index: u64, payload: &[u8]) {
+        let repaired = self.streams.iter().find(|(_, stream)| stream.rtx == Some(header.ssrc)).map(|(ssrc, _)| *ssrc);
+        let Some(stream) = self.streams.get_mut(&repaired.unwrap_or(header.ssrc)) else { return };
+        let (sequence, payload) = match (repaired, payload.split_first_chunk::<2>()) {
+            (None, _) => (index, payload),
+            (Some(_), Some((osn, rest))) => {
+                let highest = stream.gaps.highest().unwrap_or(0);
+                (rtp::extend_sequence(highest, u16::from_be_bytes(*osn)), rest)
+            }
+            (Some(_), None) => return,
+        };
+        match stream.gaps.record(now, sequence) {
+            Arrival::New | Arrival::Jumped | Arrival::Filled => match Content::read(payload) {
+                Some(content) => self.log.push(Delivery { content, sequence, timestamp: header.timestamp, at: now }),
+                None => self.damaged += 1,
+            },
+            Arrival::Duplicate | Arrival::TooOld => self.useless += 1,
+        }
+    }
+
+    fn hear_rtcp(&mut self, now: Instant, datagram: &[u8]) {
+        let Ok(packets) = rtcp::packets(datagram) else { return };
+        for packet in packets {
+            match packet {
+                Packet::SenderReport { ssrc, info, .. } => {
+                    if let Some(stream) = self.streams.get_mut(&ssrc) {
+                        stream.report = Some((info.ntp.middle(), now));
+                    }
+                }
+                Packet::Goodbye { .. } => self.goodbyes += 1,
+                Packet::ReceiverReport { .. }
+                | Packet::Nack { .. }
+                | Packet::PictureLoss { .. }
+                | Packet::FullIntra { .. }
+                | Packet::Other => {}
+            }
+        }
+    }
+}
+
+impl Stream {
+    fn report(&self, ssrc: u32, now: Instant) -> Report {
+        let (last_report, delay) =
+            self.report.map_or((0, 0), |(middle, at)| (middle, ((now.since(at).as_micros() << 16) / 1_000_000) as u32));
+        Report {
+            ssrc,
+            highest_sequence: self.gaps.highest().unwrap_or(0) as u32,
+            last_report,
+            delay,
+            ..Report::default()
+        }
+    }
+}

@@ -1,0 +1,205 @@
+//! Time, network, machine and clients together: the loop that a shard runs, on a virtual clock.
+
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
+
+use super::collected::Collected;
+use super::network::{Flight, Link, Network};
+use super::peer::{Heard, Peer};
+use super::publisher::Publisher;
+use super::viewer::Viewer;
+use crate::handshake::{Progress as Handshake, Request};
+use crate::id::ConnectionId;
+use crate::machine::{Batch, Budget, Datagram, Machine, Path, Progress};
+use crate::time::Instant;
+
+/// What a client does with media.
+pub enum Media {
+    Publishes(Publisher),
+    Views(Viewer),
+}
+
+/// A client and the connection that the machine knows it by.
+pub struct Actor {
+    pub connection: ConnectionId,
+    pub media: Media,
+}
+
+impl Actor {
+    fn address(&self) -> SocketAddr {
+        match &self.media {
+            Media::Publishes(publisher) => publisher.peer.address,
+            Media::Views(viewer) => viewer.peer.address,
+        }
+    }
+
+    pub fn peer(&mut self) -> &mut Peer {
+        match &mut self.media {
+            Media::Publishes(publisher) => &mut publisher.peer,
+            Media::Views(viewer) => &mut viewer.peer,
+        }
+    }
+
+    fn handle(&mut self, now: Instant, bytes: &mut [u8]) {
+        match &mut self.media {
+            Media::Publishes(publisher) => {
+                if let Heard::Rtcp(datagram) = publisher.peer.handle(bytes) {
+                    publisher.handle_rtcp(&datagram);
+                }
+            }
+            Media::Views(viewer) => viewer.handle(now, bytes),
+        }
+    }
+
+    fn handle_timeout(&mut self, now: Instant) {
+        match &mut self.media {
+            Media::Publishes(publisher) => publisher.handle_timeout(now),
+            Media::Views(viewer) => viewer.handle_timeout(now),
+        }
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        match &self.media {
+            Media::Publishes(publisher) => publisher.deadline(),
+            Media::Views(viewer) => viewer.deadline(),
+        }
+    }
+}
+
+/// See the module's description.
+pub struct World<M: Machine> {
+    pub now: Instant,
+    pub machine: M,
+    pub actors: Vec<Actor>,
+    pub events: Vec<M::Event>,
+    /// Everything that the machine has sent, when it is asked to be kept.
+    pub sent: Option<Vec<(Path, Vec<u8>)>>,
+    network: Network,
+    server: SocketAddr,
+    budget: Budget,
+    keyed: BTreeSet<ConnectionId>,
+}
+
+impl<M: Machine> World<M> {
+    pub fn new(machine: M, server: SocketAddr, seed: u64, link: Link, budget: Budget) -> Self {
+        Self {
+            now: Instant::ORIGIN,
+            machine,
+            actors: Vec::new(),
+            events: Vec::new(),
+            sent: None,
+            network: Network::new(seed, link),
+            server,
+            budget,
+            keyed: BTreeSet::new(),
+        }
+    }
+
+    pub fn command(&mut self, command: M::Command) {
+        let mut egress = Collected::default();
+        self.machine.handle_command(self.now, command, &mut egress);
+        self.settle(egress);
+    }
+
+    /// Runs until this time.
+    pub fn run_until(&mut self, end: Instant) {
+        while let Some(next) = self.next().filter(|next| *next <= end) {
+            self.now = self.now.max(next);
+            self.step();
+        }
+        self.now = end;
+    }
+
+    /// Hands the machine a datagram that no actor sent.
+    pub fn inject(&mut self, from: SocketAddr, bytes: &[u8]) {
+        let mut egress = Collected::default();
+        self.deliver(Flight { from, to: self.server, bytes: bytes.to_vec() }, &mut egress);
+        self.settle(egress);
+    }
+
+    pub fn viewers(&self) -> impl Iterator<Item = &Viewer> {
+        self.actors.iter().filter_map(|actor| match &actor.media {
+            Media::Views(viewer) => Some(viewer),
+            Media::Publishes(_) => None,
+        })
+    }
+
+    pub fn publishers(&self) -> impl Iterator<Item = &Publisher> {
+        self.actors.iter().filter_map(|actor| match &actor.media {
+            Media::Publishes(publisher) => Some(publisher),
+            Media::Views(_) => None,
+        })
+    }
+
+    fn next(&self) -> Option<Instant> {
+        let actors = self.actors.iter().filter_map(Actor::deadline).min();
+        [self.network.next(), self.machine.poll_timeout(), actors].into_iter().flatten().min()
+    }
+
+    fn step(&mut self) {
+        let mut egress = Collected::default();
+        while let Some(flight) = self.network.receive(self.now) {
+            if flight.to == self.server {
+                self.deliver(flight, &mut egress);
+            } else if let Some(actor) = self.actors.iter_mut().find(|actor| actor.address() == flight.to) {
+                let mut bytes = flight.bytes;
+                actor.handle(self.now, &mut bytes);
+            }
+        }
+        self.machine.handle_timeout(self.now, &mut egress);
+        self.settle(egress);
+        for actor in &mut self.actors {
+            if actor.deadline().is_some_and(|at| at <= self.now) {
+                actor.handle_timeout(self.now);
+            }
+        }
+        self.collect();
+    }
+
+    fn deliver(&mut self, mut flight: Flight, egress: &mut Collected) {
+        let mut batch = Batch::new();
+        let path = Path { local: 0, remote: flight.from };
+        let datagram = Datagram { path, arrival: self.now, bytes: &mut flight.bytes };
+        assert!(batch.push(datagram).is_ok(), "an empty batch has room for one");
+        self.machine.handle(self.now, &mut batch, egress);
+    }
+
+    /// After anything that was told to the machine: handshakes, fan-out, events, and everything sent goes on its way.
+    fn settle(&mut self, mut egress: Collected) {
+        while let Some(request) = self.machine.poll_handshake() {
+            self.shake(request, &mut egress);
+        }
+        while self.machine.forward(self.now, self.budget, &mut egress) == Progress::More {}
+        while let Some(event) = self.machine.poll_event() {
+            self.events.push(event);
+        }
+        for (path, bytes) in egress.datagrams {
+            if let Some(sent) = &mut self.sent {
+                sent.push((path, bytes.clone()));
+            }
+            self.network.send(self.now, Flight { from: self.server, to: path.remote, bytes });
+        }
+        self.collect();
+    }
+
+    /// Stands in for a handshake thread: every hello is answered, the first one gives keys.
+    fn shake(&mut self, request: Request, egress: &mut Collected) {
+        let Request::Datagram { connection, .. } = request else { return };
+        let Some(actor) = self.actors.iter_mut().find(|actor| actor.connection == connection) else { return };
+        let keys = actor.peer().keys.clone();
+        if self.keyed.insert(connection) {
+            self.machine.handle_handshake(self.now, Handshake::Keys { connection, keys }, egress);
+        }
+        let bytes = Box::from([22, 254, 253, 0, 0]);
+        self.machine.handle_handshake(self.now, Handshake::Records { connection, bytes }, egress);
+    }
+
+    fn collect(&mut self) {
+        for actor in &mut self.actors {
+            let peer = actor.peer();
+            for bytes in peer.outbox.drain(..) {
+                self.network.send(self.now, Flight { from: peer.address, to: peer.server, bytes });
+            }
+        }
+    }
+}

@@ -1,0 +1,58 @@
+//! What a shard's table is told, and what it tells.
+//!
+//! [`Control`](crate::Control) alone hands out connection slots, sessions and publications, so that the answer can be
+//! written before the shard has heard of them.
+
+use tidewire_core::id::ConnectionId;
+use tidewire_core::message::CloseReason;
+use tidewire_core::negotiate::{Agreement, Cname, Credentials};
+
+/// A channel's live media on one shard; an index into the shard's sessions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SessionId(pub u32);
+
+/// A media id within a session. It outlives its publisher, so that viewers stay when a publisher is replaced.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PublicationId(pub u32);
+
+/// From control to a shard.
+#[derive(Debug)]
+pub enum Command {
+    OpenUpstream(Box<OpenUpstream>),
+    OpenDownstream(Box<OpenDownstream>),
+    /// ICE restart (RFC 8445 9).
+    Restart { connection: ConnectionId, local: Credentials, remote: Credentials },
+    Close { connection: ConnectionId, reason: CloseReason },
+    /// Say goodbye to everybody.
+    Shutdown,
+}
+
+/// An upstream as agreed; becomes the publisher of its publication.
+#[derive(Debug)]
+pub struct OpenUpstream {
+    pub connection: ConnectionId,
+    pub session: SessionId,
+    pub publication: PublicationId,
+    pub local: Credentials,
+    pub agreement: Agreement,
+}
+
+/// A downstream as agreed; hears whoever publishes its publication.
+#[derive(Debug)]
+pub struct OpenDownstream {
+    pub connection: ConnectionId,
+    pub session: SessionId,
+    pub publication: PublicationId,
+    pub local: Credentials,
+    pub agreement: Agreement,
+    pub cname: Cname,
+}
+
+/// From a shard to control.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// Keys are in.
+    Connected { connection: ConnectionId },
+    /// The connection is gone; its slot may be given away.
+    Closed { connection: ConnectionId, reason: CloseReason },
+}

@@ -1,0 +1,95 @@
+//! One client's transport: ICE, the hand-off of its DTLS, and the keys under which its media is opened and sealed.
+
+use tidewire_core::count::Discard;
+use tidewire_core::handshake::{Fingerprint, SrtpKeys};
+use tidewire_core::ice::IceLite;
+use tidewire_core::id::ConnectionId;
+use tidewire_core::machine::Path;
+use tidewire_core::rtp::Header;
+use tidewire_core::srtp::{Inbound, Outbound};
+use tidewire_core::time::Instant;
+
+use crate::downstream::{Downstream, Way};
+use crate::timers::Armed;
+
+/// Both directions' keys.
+pub(crate) struct Protection {
+    pub(crate) inbound: Inbound,
+    pub(crate) outbound: Outbound,
+}
+
+impl std::fmt::Debug for Protection {
+    /// Keys are for no log.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Protection(..)")
+    }
+}
+
+/// What a connection is for. An upstream's media lies in the table's upstreams, under the same slot.
+#[derive(Debug)]
+pub(crate) enum Role {
+    Upstream,
+    Downstream(Box<Downstream>),
+}
+
+/// See the module's description.
+#[derive(Debug)]
+pub(crate) struct Connection {
+    pub(crate) id: ConnectionId,
+    pub(crate) ice: IceLite,
+    pub(crate) fingerprint: Fingerprint,
+    /// Whether a handshake thread knows of this connection.
+    pub(crate) handshaking: bool,
+    pub(crate) protection: Option<Protection>,
+    /// Whether media came before the keys.
+    pub(crate) early_media: bool,
+    pub(crate) role: Role,
+    pub(crate) consent: Armed,
+}
+
+/// An RTP packet that was authenticated and decrypted in place.
+pub(crate) struct Unprotected {
+    pub(crate) header: Header,
+    pub(crate) index: u64,
+    pub(crate) len: usize,
+}
+
+impl Connection {
+    /// Authenticates and decrypts an RTP packet in place.
+    pub(crate) fn unprotect(&mut self, packet: &mut [u8]) -> Result<Unprotected, Discard> {
+        if matches!(self.role, Role::Downstream(_)) {
+            return Err(Discard::NotSending);
+        }
+        let header = Header::parse(packet)?;
+        let Some(protection) = &mut self.protection else {
+            self.early_media = true;
+            return Err(Discard::NoKeys);
+        };
+        let opened = protection.inbound.open_rtp(&header, packet)?;
+        Ok(Unprotected { header, index: opened.index, len: opened.len })
+    }
+
+    /// Authenticates and decrypts an RTCP datagram in place; returns its plain length.
+    pub(crate) fn unprotect_rtcp(&mut self, datagram: &mut [u8]) -> Result<usize, Discard> {
+        self.protection.as_mut().ok_or(Discard::NoKeys)?.inbound.open_rtcp(datagram)
+    }
+
+    pub(crate) fn protect(&mut self, keys: &SrtpKeys) {
+        self.protection = Some(Protection {
+            inbound: Inbound::new(keys.profile, &keys.inbound),
+            outbound: Outbound::new(keys.profile, &keys.outbound),
+        });
+    }
+
+    /// Lends what sending takes; nothing before keys and a path are there.
+    pub(crate) fn way<'a, E>(
+        &'a mut self,
+        now: Instant,
+        egress: &'a mut E,
+        path: &'a mut Option<Path>,
+    ) -> Option<(Way<'a, E>, &'a mut Role)> {
+        *path = self.ice.selected();
+        let outbound = &mut self.protection.as_mut()?.outbound;
+        Some((Way { now, outbound, path: path.as_ref()?, egress }, &mut self.role))
+    }
+}

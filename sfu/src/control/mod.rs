@@ -1,0 +1,319 @@
+//! What the gateway's requests mean for the shards: pure decisions over a table of channels and connections.
+//!
+//! A request goes in; an answer and commands for shards come out. Control alone hands out connection slots, so that the
+//! answer (with its ICE user fragment) can be written before a shard has heard of the connection. Invariant: a slot is
+//! given away again only after its shard has said that the connection is closed. Randomness is drawn from a source that
+//! the edge lends, since passwords need the real thing.
+
+mod channels;
+mod slots;
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+
+use tidewire_core::handshake::Fingerprint;
+use tidewire_core::ice::{self, Ufrags};
+use tidewire_core::id::{ChannelName, ConnectionId, ConnectionKey, MediaId, ShardId};
+use tidewire_core::message::{self, CloseReason, ErrorCode, Request, Response};
+use tidewire_core::negotiate::{
+    Cname, Credentials, Local, Offer, Wanted, answer_downstream, answer_upstream, candidate_line,
+};
+
+use self::channels::Channels;
+use self::slots::ShardSlots;
+use crate::command::{Command, Event, OpenDownstream, OpenUpstream};
+
+/// A source of randomness fit for passwords.
+pub type Entropy = Box<dyn FnMut(&mut [u8]) + Send>;
+
+/// A shard as control must know it: its number, and the addresses that clients are to send to.
+#[derive(Clone, Debug)]
+pub struct ShardPlan {
+    pub shard: ShardId,
+    pub candidates: Vec<SocketAddr>,
+}
+
+/// What came of a request.
+#[derive(Debug)]
+pub struct Handled {
+    pub response: Response,
+    /// To be told to the shards, in this order.
+    pub commands: Vec<(ShardId, Command)>,
+}
+
+impl Handled {
+    fn refused(code: ErrorCode, detail: impl ToString) -> Self {
+        Self { response: Response::Refused { code, detail: detail.to_string() }, commands: Vec::new() }
+    }
+}
+
+/// Which way a connection's media goes, as the client sees it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Direction {
+    Upstream,
+    Downstream,
+}
+
+/// An open connection, as requests name it.
+#[derive(Debug)]
+struct Entry {
+    /// Index into the shards.
+    shard: usize,
+    id: ConnectionId,
+    channel: ChannelName,
+    media_id: MediaId,
+    direction: Direction,
+    restarts: u8,
+}
+
+/// See the module's description.
+pub struct Control {
+    shards: Vec<ShardSlots>,
+    channels: Channels,
+    connections: BTreeMap<ConnectionKey, Entry>,
+    ufrags: Ufrags,
+    fingerprint: Fingerprint,
+    entropy: Entropy,
+}
+
+impl Control {
+    /// `secret` is the one that the shards' tables were made with. There is at least one shard.
+    pub fn new(plans: Vec<ShardPlan>, secret: &[u8; 16], fingerprint: Fingerprint, entropy: Entropy) -> Self {
+        Self {
+            shards: plans.into_iter().map(ShardSlots::new).collect(),
+            channels: Channels::default(),
+            connections: BTreeMap::new(),
+            ufrags: Ufrags::new(secret),
+            fingerprint,
+            entropy,
+        }
+    }
+
+    pub fn handle(&mut self, request: Request) -> Handled {
+        match request {
+            Request::OpenUpstream { connection, channel, media_id, offer } => {
+                self.open(Direction::Upstream, connection, channel, media_id, &offer)
+            }
+            Request::OpenDownstream { connection, channel, media_id, offer } => {
+                self.open(Direction::Downstream, connection, channel, media_id, &offer)
+            }
+            Request::Restart { connection, ufrag, password } => self.restart(connection, &ufrag, &password),
+            Request::Close { connection } => self.close(connection),
+        }
+    }
+
+    /// A shard's event, as the gateway is told it.
+    pub fn handle_event(&mut self, shard: ShardId, event: Event) -> Option<message::Event> {
+        let at = self.shards.iter().position(|slots| slots.plan.shard == shard)?;
+        match event {
+            Event::Connected { connection } => {
+                let connection = self.shards[at].owner(connection)?;
+                Some(message::Event::Connected { connection })
+            }
+            Event::Closed { connection: id, reason } => {
+                let connection = self.shards[at].release(id)?;
+                self.forget(connection);
+                Some(message::Event::Closed { connection, reason })
+            }
+        }
+    }
+
+    /// Connections that are open at present.
+    pub fn connections(&self) -> usize {
+        self.connections.len()
+    }
+
+    /// Channels with anybody in them.
+    pub fn channels(&self) -> usize {
+        self.channels.len()
+    }
+
+    /// What an opening of either direction has in common: a slot on the channel's shard, credentials, the way back.
+    fn open(
+        &mut self,
+        direction: Direction,
+        connection: ConnectionKey,
+        channel: ChannelName,
+        media_id: MediaId,
+        offer: &str,
+    ) -> Handled {
+        let offer = match Offer::parse(offer) {
+            Ok(offer) => offer,
+            Err(error) => return Handled::refused(ErrorCode::OfferInvalid, error),
+        };
+        let least = self.least_loaded();
+        let shard = self.channels.shard_of(&channel).unwrap_or(least);
+        let Some(id) = self.shards[shard].take(connection) else {
+            return Handled::refused(ErrorCode::MediaServerFull, "no room for another connection");
+        };
+        let local = self.credentials(shard, id, 0);
+        let opening = Opening { shard, id, channel: &channel, media_id: &media_id, offer: &offer, local };
+        let opened = match direction {
+            Direction::Upstream => self.open_upstream(&opening),
+            Direction::Downstream => self.open_downstream(&opening),
+        };
+        match opened {
+            Ok(opened) => {
+                self.connections.insert(connection, Entry { shard, id, channel, media_id, direction, restarts: 0 });
+                let shard = self.shards[shard].plan.shard;
+                let commands = opened.commands.into_iter().map(|command| (shard, command)).collect();
+                Handled { response: Response::Opened { answer: opened.answer }, commands }
+            }
+            Err((code, detail)) => {
+                self.shards[shard].release(id);
+                Handled::refused(code, detail)
+            }
+        }
+    }
+
+    /// The newest publisher of a media id has it; the one before is closed.
+    fn open_upstream(&mut self, opening: &Opening<'_>) -> Result<Opened, (ErrorCode, String)> {
+        let session_id = self.random() >> 1;
+        let local = self.local(opening, session_id);
+        let (agreement, answer) = answer_upstream(opening.offer, &local).map_err(unacceptable)?;
+        let cname = self.cname();
+        let key = self.shards[opening.shard].owner(opening.id).ok_or_else(full)?;
+        let place = self.channels.publish(opening.channel, opening.media_id, opening.shard, key, &agreement, cname);
+        let replaced = place.replaced.and_then(|key| Some(self.connections.get(&key)?.id));
+        let close = replaced.map(|connection| Command::Close { connection, reason: CloseReason::Replaced });
+        let open = Command::OpenUpstream(Box::new(OpenUpstream {
+            connection: opening.id,
+            session: place.session,
+            publication: place.publication,
+            local: opening.local.clone(),
+            agreement,
+        }));
+        // The new publisher is there before the old one goes, so that its viewers are never without one.
+        Ok(Opened { answer, commands: [open].into_iter().chain(close).collect() })
+    }
+
+    fn open_downstream(&mut self, opening: &Opening<'_>) -> Result<Opened, (ErrorCode, String)> {
+        let session_id = self.random() >> 1;
+        let mut ssrcs = [self.random(), self.random()];
+        let nothing = || (ErrorCode::NothingPublished, "nothing is published under this media id".to_owned());
+        let published = self.channels.published(opening.channel, opening.media_id).ok_or_else(nothing)?;
+        let wanted: Vec<_> = published.media.iter().map(|(kind, spec)| Wanted { kind: *kind, spec }).collect();
+        let local = self.local(opening, session_id);
+        let mut draw = || draw_ssrc(&mut ssrcs);
+        let answered = answer_downstream(opening.offer, &local, &wanted, &published.cname, &mut draw);
+        let (agreement, answer) = answered.map_err(unacceptable)?;
+        let (session, publication, cname) = (published.session, published.publication, published.cname);
+        self.channels.watch(opening.channel, opening.media_id);
+        let open = Command::OpenDownstream(Box::new(OpenDownstream {
+            connection: opening.id,
+            session,
+            publication,
+            local: opening.local.clone(),
+            agreement,
+            cname,
+        }));
+        Ok(Opened { answer, commands: vec![open] })
+    }
+
+    fn restart(&mut self, connection: ConnectionKey, ufrag: &str, password: &str) -> Handled {
+        let remote = match Credentials::new(ufrag, password) {
+            Ok(remote) => remote,
+            Err(error) => return Handled::refused(ErrorCode::CredentialsInvalid, error),
+        };
+        let Some(entry) = self.connections.get_mut(&connection) else { return unknown() };
+        entry.restarts = entry.restarts.wrapping_add(1);
+        let (shard, id, restarts) = (entry.shard, entry.id, entry.restarts);
+        let local = self.credentials(shard, id, restarts);
+        let plan = &self.shards[shard].plan;
+        let candidates = plan.candidates.iter().enumerate().map(|(at, address)| candidate_line(*address, at)).collect();
+        let response =
+            Response::Restarted { ufrag: local.ufrag.clone(), password: local.password.clone(), candidates };
+        Handled { response, commands: vec![(plan.shard, Command::Restart { connection: id, local, remote })] }
+    }
+
+    fn close(&mut self, connection: ConnectionKey) -> Handled {
+        let Some(entry) = self.connections.get(&connection) else { return unknown() };
+        let command = Command::Close { connection: entry.id, reason: CloseReason::Requested };
+        let commands = vec![(self.shards[entry.shard].plan.shard, command)];
+        // From now on nobody can name it; the slot stays taken until the shard has closed it.
+        self.forget(connection);
+        Handled { response: Response::Closed, commands }
+    }
+
+    /// Takes a connection out of the books. Its slot is another matter.
+    fn forget(&mut self, connection: ConnectionKey) {
+        if let Some(entry) = self.connections.remove(&connection) {
+            let publishes = entry.direction == Direction::Upstream;
+            self.channels.leave(&entry.channel, &entry.media_id, connection, publishes);
+        }
+    }
+
+    fn local<'a>(&'a self, opening: &'a Opening<'_>, session_id: u64) -> Local<'a> {
+        Local {
+            credentials: &opening.local,
+            fingerprint: &self.fingerprint,
+            candidates: &self.shards[opening.shard].plan.candidates,
+            session_id,
+        }
+    }
+
+    fn credentials(&mut self, shard: usize, id: ConnectionId, restart: u8) -> Credentials {
+        let mut random = [0; 18];
+        (self.entropy)(&mut random);
+        let ufrag = self.ufrags.encode(self.shards[shard].plan.shard, id, restart);
+        Credentials { ufrag, password: ice::password(&random) }
+    }
+
+    /// RFC 7022 4.2: a canonical name of 96 random bits says nothing about its owner.
+    fn cname(&mut self) -> Cname {
+        let mut name = Cname::new();
+        for _ in 0..2 {
+            let half = self.random();
+            for at in 0..12 {
+                name.push(char::from(b"0123456789abcdef"[(half >> (4 * at)) as usize & 15]));
+            }
+        }
+        name
+    }
+
+    fn random(&mut self) -> u64 {
+        let mut bytes = [0; 8];
+        (self.entropy)(&mut bytes);
+        u64::from_ne_bytes(bytes)
+    }
+
+    fn least_loaded(&self) -> usize {
+        (0..self.shards.len()).min_by_key(|at| self.shards[*at].taken()).unwrap_or(0)
+    }
+}
+
+/// What is known when negotiation begins.
+struct Opening<'a> {
+    shard: usize,
+    id: ConnectionId,
+    channel: &'a ChannelName,
+    media_id: &'a MediaId,
+    offer: &'a Offer,
+    local: Credentials,
+}
+
+struct Opened {
+    answer: String,
+    commands: Vec<Command>,
+}
+
+/// SSRCs of one connection: a random start and odd steps never meet (RFC 3550 8.1 asks for random ones).
+fn draw_ssrc(state: &mut [u64; 2]) -> u32 {
+    state[0] = state[0].wrapping_add(state[1] | 1);
+    (state[0] >> 32) as u32
+}
+
+fn unacceptable(refusal: impl ToString) -> (ErrorCode, String) {
+    (ErrorCode::OfferUnacceptable, refusal.to_string())
+}
+
+fn full() -> (ErrorCode, String) {
+    (ErrorCode::MediaServerFull, "no room for another connection".to_owned())
+}
+
+fn unknown() -> Handled {
+    Handled::refused(ErrorCode::ConnectionUnknown, "no such connection")
+}
+
+#[cfg(test)]
+mod tests;

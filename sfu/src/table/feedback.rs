@@ -1,0 +1,103 @@
+//! RTCP in both directions: what publishers report, what viewers miss and wish for.
+
+use tidewire_core::count::{Counter, Discard};
+use tidewire_core::machine::{Datagram, Egress};
+use tidewire_core::rtcp::{self, Packet};
+use tidewire_core::time::Instant;
+
+use super::SessionTable;
+use crate::connection::Role;
+use crate::fanout::Item;
+
+impl SessionTable {
+    pub(super) fn receive_rtcp<E: Egress>(
+        &mut self,
+        now: Instant,
+        datagram: &mut Datagram<'_>,
+        egress: &mut E,
+    ) -> Result<(), Discard> {
+        let slot = self.slot_of(&datagram.path)?;
+        let connection = self.connections.at_mut(slot).ok_or(Discard::UnknownSource)?;
+        let len = connection.unprotect_rtcp(datagram.bytes)?;
+        let from_viewer = matches!(connection.role, Role::Downstream(_));
+        let packets = rtcp::packets(datagram.bytes.get(..len).ok_or(Discard::RtcpMalformed)?)?;
+        self.tally.count(Counter::RtcpAccepted);
+        for packet in packets {
+            if from_viewer {
+                self.hear_viewer(now, slot, &packet, egress);
+            } else {
+                self.hear_publisher(now, slot, &packet);
+            }
+        }
+        Ok(())
+    }
+
+    /// A new sender report goes on to everybody who hears its track.
+    fn hear_publisher(&mut self, now: Instant, slot: u32, packet: &Packet<'_>) {
+        let Some(upstream) = self.upstreams.at_mut(slot) else { return };
+        let session = upstream.session;
+        if let Some(track) = upstream.read_rtcp(packet, now) {
+            self.queue(session, Item::Report { upstream: slot, track });
+        }
+    }
+
+    fn hear_viewer<E: Egress>(&mut self, now: Instant, slot: u32, packet: &Packet<'_>, egress: &mut E) {
+        match packet {
+            Packet::ReceiverReport { reports, .. } | Packet::SenderReport { reports, .. } => {
+                let Some(Role::Downstream(downstream)) = self.connections.at_mut(slot).map(|one| &mut one.role) else {
+                    return;
+                };
+                for report in reports.clone() {
+                    downstream.read_report(now, &report);
+                }
+            }
+            Packet::Nack { media, lost } => self.repair(now, slot, *media, lost.clone(), egress),
+            Packet::PictureLoss { media } => self.wish(now, slot, *media),
+            Packet::FullIntra { requests } => {
+                for (media, _) in requests.clone() {
+                    self.wish(now, slot, media);
+                }
+            }
+            // A viewer's goodbye says nothing that its consent does not say better.
+            Packet::Goodbye { .. } | Packet::Other => {}
+        }
+    }
+
+    fn repair<E: Egress>(
+        &mut self,
+        now: Instant,
+        slot: u32,
+        media: u32,
+        lost: impl Iterator<Item = u16>,
+        egress: &mut E,
+    ) {
+        let publisher = self.publisher_of(slot);
+        let Some(upstream) = publisher.and_then(|publisher| self.upstreams.at(publisher)) else { return };
+        let Some(connection) = self.connections.at_mut(slot) else { return };
+        let mut path = None;
+        if let Some((mut way, Role::Downstream(downstream))) = connection.way(now, egress, &mut path) {
+            downstream.repair(media, lost, upstream, &mut way, &mut self.tally);
+        }
+    }
+
+    /// A viewer's decoder needs a key frame of what it gets as `media`.
+    fn wish(&mut self, now: Instant, slot: u32, media: u32) {
+        self.tally.count(Counter::KeyFrameRequestsReceived);
+        let Some(Role::Downstream(downstream)) = self.connections.at(slot).map(|one| &one.role) else { return };
+        let (track, publisher) = (downstream.track_behind(media), self.publisher_of(slot));
+        let (Some(track), Some(publisher)) = (track, publisher) else {
+            self.tally.discard(Discard::UnknownSsrc);
+            return;
+        };
+        if let Some(upstream) = self.upstreams.at_mut(publisher) {
+            upstream.want_key_frame(now, track);
+        }
+        self.arm_feedback(publisher);
+    }
+
+    /// The slot of whoever publishes what this viewer watches.
+    pub(super) fn publisher_of(&self, viewer: u32) -> Option<u32> {
+        let Role::Downstream(downstream) = &self.connections.at(viewer)?.role else { return None };
+        self.sessions.at(downstream.session.0)?.publisher(downstream.publication)
+    }
+}

@@ -1,0 +1,250 @@
+//! Connections come, get their keys, and go.
+
+use tidewire_core::count::Discard;
+use tidewire_core::handshake::{self, EndReason, SrtpKeys};
+use tidewire_core::ice::IceLite;
+use tidewire_core::id::ConnectionId;
+use tidewire_core::limits::{CONNECTIONS_MAX, PARTING_MAX};
+use tidewire_core::machine::{Egress, Path};
+use tidewire_core::message::CloseReason;
+use tidewire_core::negotiate::{Agreement, Credentials};
+use tidewire_core::time::Instant;
+
+use super::SessionTable;
+use crate::command::{Event, OpenDownstream, OpenUpstream, PublicationId, SessionId};
+use crate::connection::{Connection, Role};
+use crate::downstream::Downstream;
+use crate::session::Session;
+use crate::upstream::Upstream;
+
+impl SessionTable {
+    pub(super) fn open_upstream(&mut self, now: Instant, open: OpenUpstream) {
+        let slot = open.connection.slot;
+        if !self.open(now, open.connection, open.local, &open.agreement, Role::Upstream) {
+            return;
+        }
+        let ssrc = self.random.next_u32();
+        let upstream = Upstream::new(now, open.session, open.publication, &open.agreement.media, ssrc);
+        self.upstreams.put(slot, upstream);
+        self.session(open.session).publish(open.publication, slot);
+        self.attach_viewers(open.session, open.publication, slot);
+    }
+
+    pub(super) fn open_downstream(&mut self, now: Instant, open: OpenDownstream) {
+        let mut downstream =
+            Downstream::new(open.session, open.publication, open.cname, &open.agreement, &mut self.random);
+        let publisher = self.session(open.session).publisher(open.publication);
+        if let Some((slot, upstream)) = publisher.and_then(|slot| Some((slot, self.upstreams.at(slot)?))) {
+            downstream.attach(slot, upstream);
+        }
+        self.open(now, open.connection, open.local, &open.agreement, Role::Downstream(Box::new(downstream)));
+    }
+
+    /// Keys are in: a viewer is served from now on, and its key frame is asked for at once.
+    pub(super) fn connect<E: Egress>(&mut self, now: Instant, id: ConnectionId, keys: &SrtpKeys, egress: &mut E) {
+        let Some(connection) = self.connection(id) else { return };
+        connection.protect(keys);
+        let early_media = connection.early_media;
+        let viewer = match &connection.role {
+            Role::Upstream => None,
+            Role::Downstream(downstream) => Some(downstream.session),
+        };
+        self.events.push_back(Event::Connected { connection: id });
+        let publisher = match viewer {
+            None => {
+                if early_media {
+                    self.want_all_key_frames(now, id.slot);
+                }
+                id.slot
+            }
+            Some(session) => {
+                self.session(session).add_viewer(id.slot);
+                let Some(publisher) = self.publisher_of(id.slot) else { return };
+                self.want_starving(now, publisher, id.slot);
+                publisher
+            }
+        };
+        self.send_feedback(now, publisher, egress);
+        self.arm_feedback(publisher);
+    }
+
+    /// Ends a connection: goodbye to the client, everything about it given back, control told. Unknown ones are ignored.
+    pub(super) fn close<E: Egress>(&mut self, now: Instant, id: ConnectionId, reason: CloseReason, egress: &mut E) {
+        if self.connection(id).is_none() {
+            return;
+        }
+        let Some(mut connection) = self.connections.take(id.slot) else { return };
+        let mut path = None;
+        if let Some((mut way, Role::Downstream(downstream))) = connection.way(now, egress, &mut path) {
+            downstream.say_goodbye(&mut way);
+        }
+        for path in connection.ice.paths() {
+            self.paths.unbind(&path, id.slot);
+        }
+        match &connection.role {
+            Role::Upstream => self.unpublish(id.slot),
+            Role::Downstream(downstream) => self.leave(downstream.session, id.slot),
+        }
+        if connection.handshaking {
+            // Not bounded by the queue's limit: one per connection, and the thread must not keep what nobody has.
+            self.handshakes.push_back(handshake::Request::Close { connection: id });
+            self.remember_parting(id, connection.ice.selected());
+        }
+        self.events.push_back(Event::Closed { connection: id, reason });
+    }
+
+    pub(super) fn shut_down<E: Egress>(&mut self, now: Instant, egress: &mut E) {
+        let all: Vec<_> = self.connections.taken().filter_map(|slot| Some(self.connections.at(slot)?.id)).collect();
+        for id in all {
+            self.close(now, id, CloseReason::Shutdown, egress);
+        }
+    }
+
+    pub(super) fn consent_timeout<E: Egress>(&mut self, now: Instant, at: Instant, id: ConnectionId, egress: &mut E) {
+        let Some(connection) = self.connection(id).filter(|connection| connection.consent == Some(at)) else { return };
+        connection.consent = None;
+        if connection.ice.consent_deadline() <= now {
+            self.close(now, id, CloseReason::ConsentExpired, egress);
+        } else {
+            self.arm_consent(id.slot);
+        }
+    }
+
+    pub(super) fn feedback_timeout<E: Egress>(&mut self, now: Instant, at: Instant, id: ConnectionId, egress: &mut E) {
+        if self.connection(id).is_none() {
+            return;
+        }
+        let Some(upstream) = self.upstreams.at_mut(id.slot).filter(|upstream| upstream.armed == Some(at)) else {
+            return;
+        };
+        upstream.armed = None;
+        self.send_feedback(now, id.slot, egress);
+        self.arm_feedback(id.slot);
+    }
+
+    /// Sends what a handshake thread wants sent; after a connection's end that is its `close_notify`.
+    pub(super) fn send_records<E: Egress>(&mut self, id: ConnectionId, bytes: &[u8], egress: &mut E) {
+        let open = self.connection(id).and_then(|connection| connection.ice.selected());
+        let parting = || self.parting.iter().find(|(parted, _)| *parted == id).map(|(_, path)| *path);
+        let Some(path) = open.or_else(parting) else { return };
+        match egress.reserve(&path, bytes.len()) {
+            Some(out) => {
+                out.copy_from_slice(bytes);
+                egress.commit(bytes.len());
+            }
+            None => self.tally.discard(Discard::EgressFull),
+        }
+    }
+
+    /// Keeps the way of a connection that ended, for what its handshake thread says last.
+    fn remember_parting(&mut self, id: ConnectionId, path: Option<Path>) {
+        let Some(path) = path else { return };
+        if self.parting.len() >= PARTING_MAX {
+            self.parting.pop_front();
+        }
+        self.parting.push_back((id, path));
+    }
+
+    fn open(
+        &mut self,
+        now: Instant,
+        id: ConnectionId,
+        local: Credentials,
+        agreement: &Agreement,
+        role: Role,
+    ) -> bool {
+        if id.slot as usize >= CONNECTIONS_MAX || self.connections.at(id.slot).is_some() {
+            // Control hands out free slots only; were it wrong, the connection that is there has the better right.
+            debug_assert!(false, "slot {id:?} is taken");
+            return false;
+        }
+        let connection = Connection {
+            id,
+            ice: IceLite::new(local, agreement.remote.clone(), now),
+            fingerprint: agreement.fingerprint,
+            handshaking: false,
+            protection: None,
+            early_media: false,
+            role,
+            consent: None,
+        };
+        self.connections.put(id.slot, connection);
+        self.arm_consent(id.slot);
+        true
+    }
+
+    fn session(&mut self, id: SessionId) -> &mut Session {
+        if self.sessions.at(id.0).is_none() {
+            self.sessions.put(id.0, Session::default());
+        }
+        self.sessions.at_mut(id.0).unwrap_or_else(|| unreachable!("the place was filled above"))
+    }
+
+    /// Everybody who watches the publication hears its new publisher.
+    fn attach_viewers(&mut self, session: SessionId, publication: PublicationId, slot: u32) {
+        let Some(upstream) = self.upstreams.at(slot) else { return };
+        for viewer in 0..self.connections.len() {
+            let Some(Role::Downstream(downstream)) = self.connections.at_mut(viewer).map(|one| &mut one.role) else {
+                continue;
+            };
+            if downstream.session == session && downstream.publication == publication {
+                downstream.attach(slot, upstream);
+            }
+        }
+    }
+
+    fn unpublish(&mut self, slot: u32) {
+        let Some(upstream) = self.upstreams.take(slot) else { return };
+        let Some(session) = self.sessions.at_mut(upstream.session.0) else { return };
+        if session.unpublish(slot) {
+            for viewer in 0..self.connections.len() {
+                let Some(Role::Downstream(downstream)) = self.connections.at_mut(viewer).map(|one| &mut one.role)
+                else {
+                    continue;
+                };
+                if downstream.session == upstream.session && downstream.publication == upstream.publication {
+                    downstream.detach();
+                }
+            }
+        }
+        self.drop_if_empty(upstream.session);
+    }
+
+    fn leave(&mut self, session: SessionId, slot: u32) {
+        if let Some(session) = self.sessions.at_mut(session.0) {
+            session.remove_viewer(slot);
+        }
+        self.drop_if_empty(session);
+    }
+
+    pub(super) fn drop_if_empty(&mut self, id: SessionId) {
+        if self.sessions.at(id.0).is_some_and(|session| session.is_empty() && !session.queued) {
+            self.sessions.take(id.0);
+        }
+    }
+
+    fn want_all_key_frames(&mut self, now: Instant, slot: u32) {
+        if let Some(upstream) = self.upstreams.at_mut(slot) {
+            for track in 0..upstream.tracks.len() {
+                upstream.want_key_frame(now, track as u8);
+            }
+        }
+    }
+
+    fn want_starving(&mut self, now: Instant, publisher: u32, viewer: u32) {
+        let Some(Role::Downstream(downstream)) = self.connections.at(viewer).map(|one| &one.role) else { return };
+        let Some(upstream) = self.upstreams.at_mut(publisher) else { return };
+        for track in downstream.starving() {
+            upstream.want_key_frame(now, track);
+        }
+    }
+}
+
+/// How the end of a DTLS association is told to the gateway.
+pub(super) const fn close_reason(reason: EndReason) -> CloseReason {
+    match reason {
+        EndReason::WrongFingerprint => CloseReason::WrongFingerprint,
+        EndReason::HandshakeFailed | EndReason::HandshakeTimeout => CloseReason::HandshakeFailed,
+        EndReason::PeerClosed => CloseReason::PeerClosed,
+    }
+}

@@ -1,0 +1,234 @@
+//! The table of a shard's connections, sessions and upstreams: the pure machine behind its sockets.
+//!
+//! Parts in their own files: `receive` takes datagrams, `feedback` reads RTCP, `lifecycle` opens, connects and closes,
+//! `slots` is where connections live. This file holds the state and the order of things in a turn.
+
+mod feedback;
+mod lifecycle;
+mod receive;
+pub(crate) mod slots;
+
+use std::collections::VecDeque;
+
+use tidewire_core::count::{Counter, Discard, Tally};
+use tidewire_core::handshake;
+use tidewire_core::ice::Ufrags;
+use tidewire_core::id::{ConnectionId, ShardId};
+use tidewire_core::limits::HANDSHAKE_QUEUE_MAX;
+use tidewire_core::machine::{Batch, Budget, Egress, Machine, Path, Progress};
+use tidewire_core::random::Seeded;
+use tidewire_core::rtcp::Writer;
+use tidewire_core::time::Instant;
+
+use self::slots::Slots;
+use crate::command::{Command, Event, SessionId};
+use crate::connection::Connection;
+use crate::fanout::{Floor, Item};
+use crate::paths::PathIndex;
+use crate::session::Session;
+use crate::timers::{Reason, Timer, Timers};
+use crate::upstream::Upstream;
+
+/// The canonical name under which the server itself reports to publishers.
+const OWN_NAME: &str = "tidewire";
+
+/// What a table is made with.
+#[derive(Clone, Debug)]
+pub struct TableConfig {
+    pub shard: ShardId,
+    /// The media server's secret behind user fragments; the same for control.
+    pub secret: [u8; 16],
+    /// Start of the table's own randomness: first sequence numbers, feedback SSRCs, hashing.
+    pub seed: u64,
+}
+
+/// See the module's description.
+#[derive(Debug)]
+pub struct SessionTable {
+    shard: ShardId,
+    ufrags: Ufrags,
+    connections: Slots<Connection>,
+    upstreams: Slots<Upstream>,
+    sessions: Slots<Session>,
+    paths: PathIndex,
+    timers: Timers,
+    /// Sessions with something to forward.
+    queued: VecDeque<SessionId>,
+    events: VecDeque<Event>,
+    handshakes: VecDeque<handshake::Request>,
+    /// Where connections went that ended a moment ago.
+    parting: VecDeque<(ConnectionId, Path)>,
+    random: Seeded,
+    tally: Tally,
+}
+
+impl SessionTable {
+    pub fn new(config: TableConfig) -> Self {
+        let mut random = Seeded::new(config.seed);
+        Self {
+            shard: config.shard,
+            ufrags: Ufrags::new(&config.secret),
+            connections: Slots::default(),
+            upstreams: Slots::default(),
+            sessions: Slots::default(),
+            paths: PathIndex::new(random.next_u64()),
+            timers: Timers::default(),
+            queued: VecDeque::new(),
+            events: VecDeque::new(),
+            handshakes: VecDeque::new(),
+            parting: VecDeque::new(),
+            random,
+            tally: Tally::default(),
+        }
+    }
+
+    /// The connection, if it is still the one that was meant.
+    fn connection(&mut self, id: ConnectionId) -> Option<&mut Connection> {
+        self.connections.at_mut(id.slot).filter(|connection| connection.id == id)
+    }
+
+    /// Queues something for all viewers of a session.
+    fn queue(&mut self, id: SessionId, item: Item) {
+        let Some(session) = self.sessions.at_mut(id.0) else { return };
+        if session.viewers.is_empty() {
+            return;
+        }
+        if let Err(reason) = session.fan_out.push(item) {
+            self.tally.discard(reason);
+        }
+        if !session.queued {
+            session.queued = true;
+            self.queued.push_back(id);
+        }
+    }
+
+    /// Makes sure that the upstream's next deadline wakes the shard.
+    fn arm_feedback(&mut self, slot: u32) {
+        let (Some(upstream), Some(connection)) = (self.upstreams.at_mut(slot), self.connections.at(slot)) else {
+            return;
+        };
+        if connection.protection.is_some() {
+            let timer = Timer { connection: connection.id, reason: Reason::Feedback };
+            self.timers.arm(timer, upstream.deadline(), &mut upstream.armed);
+        }
+    }
+
+    fn arm_consent(&mut self, slot: u32) {
+        if let Some(connection) = self.connections.at_mut(slot) {
+            let timer = Timer { connection: connection.id, reason: Reason::Consent };
+            self.timers.arm(timer, connection.ice.consent_deadline(), &mut connection.consent);
+        }
+    }
+
+    /// Sends what the publisher has to hear.
+    fn send_feedback<E: Egress>(&mut self, now: Instant, slot: u32, egress: &mut E) {
+        let (Some(upstream), Some(connection)) = (self.upstreams.at_mut(slot), self.connections.at_mut(slot)) else {
+            return;
+        };
+        let mut path = None;
+        if let Some((mut way, _)) = connection.way(now, egress, &mut path) {
+            let tally = &mut self.tally;
+            if way.send_rtcp(|writer: &mut Writer<'_>| upstream.write_feedback(now, writer, OWN_NAME, tally)) {
+                self.tally.count(Counter::RtcpSent);
+            }
+        }
+    }
+
+    /// Tells a handshake thread something; a full queue is a discard.
+    fn tell_handshake(&mut self, request: handshake::Request) -> Result<(), Discard> {
+        if self.handshakes.len() >= HANDSHAKE_QUEUE_MAX {
+            return Err(Discard::HandshakeQueueFull);
+        }
+        self.handshakes.push_back(request);
+        Ok(())
+    }
+}
+
+impl Machine for SessionTable {
+    type Command = Command;
+    type Event = Event;
+
+    fn handle<E: Egress>(&mut self, now: Instant, batch: &mut Batch<'_>, egress: &mut E) {
+        for datagram in batch.iter_mut() {
+            self.tally.count(Counter::Received);
+            if let Err(reason) = self.receive(now, datagram, egress) {
+                self.tally.discard(reason);
+            }
+        }
+    }
+
+    fn handle_command<E: Egress>(&mut self, now: Instant, command: Command, egress: &mut E) {
+        match command {
+            Command::OpenUpstream(open) => self.open_upstream(now, *open),
+            Command::OpenDownstream(open) => self.open_downstream(now, *open),
+            Command::Restart { connection, local, remote } => {
+                if let Some(connection) = self.connection(connection) {
+                    connection.ice.restart(local, remote);
+                }
+            }
+            Command::Close { connection, reason } => self.close(now, connection, reason, egress),
+            Command::Shutdown => self.shut_down(now, egress),
+        }
+    }
+
+    fn handle_handshake<E: Egress>(&mut self, now: Instant, progress: handshake::Progress, egress: &mut E) {
+        match progress {
+            handshake::Progress::Records { connection, bytes } => self.send_records(connection, &bytes, egress),
+            handshake::Progress::Keys { connection, keys } => self.connect(now, connection, &keys, egress),
+            handshake::Progress::Ended { connection, reason } => {
+                self.close(now, connection, lifecycle::close_reason(reason), egress);
+            }
+        }
+    }
+
+    fn handle_timeout<E: Egress>(&mut self, now: Instant, egress: &mut E) {
+        while let Some((at, timer)) = self.timers.pop(now) {
+            match timer.reason {
+                Reason::Consent => self.consent_timeout(now, at, timer.connection, egress),
+                Reason::Feedback => self.feedback_timeout(now, at, timer.connection, egress),
+            }
+        }
+    }
+
+    fn forward<E: Egress>(&mut self, now: Instant, budget: Budget, egress: &mut E) -> Progress {
+        let mut left = budget.packets_max;
+        while let Some(id) = self.queued.pop_front() {
+            let Some(session) = self.sessions.at_mut(id.0) else { continue };
+            let mut floor = Floor {
+                now,
+                connections: &mut self.connections,
+                upstreams: &mut self.upstreams,
+                egress,
+                tally: &mut self.tally,
+                budget: &mut left,
+            };
+            match session.fan_out.run(&session.viewers, &mut floor) {
+                Progress::Done => {
+                    session.queued = false;
+                    self.drop_if_empty(id);
+                }
+                Progress::More => self.queued.push_back(id),
+            }
+            if left == 0 {
+                break;
+            }
+        }
+        if self.queued.is_empty() { Progress::Done } else { Progress::More }
+    }
+
+    fn poll_event(&mut self) -> Option<Event> {
+        self.events.pop_front()
+    }
+
+    fn poll_handshake(&mut self) -> Option<handshake::Request> {
+        self.handshakes.pop_front()
+    }
+
+    fn poll_timeout(&self) -> Option<Instant> {
+        self.timers.next()
+    }
+
+    fn tally(&self) -> &Tally {
+        &self.tally
+    }
+}

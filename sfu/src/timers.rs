@@ -1,0 +1,76 @@
+//! Deadlines of a shard's connections, each with its reason.
+//!
+//! A heap of (time, timer); what is rearmed earlier leaves its older entry behind, which is recognised when it fires
+//! since the owner no longer expects it at that time. So arming is a push and nothing is ever searched for.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+
+use tidewire_core::id::ConnectionId;
+use tidewire_core::time::Instant;
+
+/// Why a timer fires.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Reason {
+    /// The client's consent may have run out.
+    Consent,
+    /// The upstream has something to tell its publisher: a report, a NACK, a key frame request.
+    Feedback,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Timer {
+    pub(crate) connection: ConnectionId,
+    pub(crate) reason: Reason,
+}
+
+/// When a timer's owner expects it next.
+pub(crate) type Armed = Option<Instant>;
+
+#[derive(Debug, Default)]
+pub(crate) struct Timers {
+    heap: BinaryHeap<Reverse<(Instant, Timer)>>,
+}
+
+impl Timers {
+    /// Sees to it that `timer` fires at `at` or earlier; `armed` is the owner's memory of when it fires anyway.
+    pub(crate) fn arm(&mut self, timer: Timer, at: Instant, armed: &mut Armed) {
+        if armed.is_none_or(|before| at < before) {
+            self.heap.push(Reverse((at, timer)));
+            *armed = Some(at);
+        }
+    }
+
+    /// The next timer whose time has come, with that time. Stale ones come too: compare with what the owner expects.
+    pub(crate) fn pop(&mut self, now: Instant) -> Option<(Instant, Timer)> {
+        let Reverse((at, _)) = self.heap.peek()?;
+        if *at > now {
+            return None;
+        }
+        self.heap.pop().map(|Reverse(due)| due)
+    }
+
+    pub(crate) fn next(&self) -> Option<Instant> {
+        self.heap.peek().map(|Reverse((at, _))| *at)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_earlier_deadline_overtakes_and_a_later_one_is_no_entry() {
+        let mut timers = Timers::default();
+        let timer = Timer { connection: ConnectionId { slot: 1, generation: 0 }, reason: Reason::Feedback };
+        let mut armed = None;
+        timers.arm(timer, Instant::from_millis(20), &mut armed);
+        timers.arm(timer, Instant::from_millis(30), &mut armed);
+        timers.arm(timer, Instant::from_millis(10), &mut armed);
+        assert_eq!(timers.next(), Some(Instant::from_millis(10)));
+        assert_eq!(timers.pop(Instant::from_millis(5)), None);
+        assert_eq!(timers.pop(Instant::from_millis(25)).map(|due| due.0), Some(Instant::from_millis(10)));
+        assert_eq!(timers.pop(Instant::from_millis(25)).map(|due| due.0), Some(Instant::from_millis(20)));
+        assert_eq!(timers.next(), None);
+    }
+}
