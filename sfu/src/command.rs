@@ -21,8 +21,15 @@ pub enum Command {
     OpenUpstream(Box<OpenUpstream>),
     OpenDownstream(Box<OpenDownstream>),
     /// ICE restart (RFC 8445 9).
-    Restart { connection: ConnectionId, local: Credentials, remote: Credentials },
-    Close { connection: ConnectionId, reason: CloseReason },
+    Restart {
+        connection: ConnectionId,
+        local: Credentials,
+        remote: Credentials,
+    },
+    Close {
+        connection: ConnectionId,
+        reason: CloseReason,
+    },
     /// Say goodbye to everybody.
     Shutdown,
 }

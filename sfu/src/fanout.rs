@@ -21,9 +21,15 @@ use crate::upstream::{Accepted, SenderReport, Upstream};
 /// Something that every viewer of a track gets.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Item {
-    Packet { upstream: u32, accepted: Accepted },
+    Packet {
+        upstream: u32,
+        accepted: Accepted,
+    },
     /// The publisher's latest sender report.
-    Report { upstream: u32, track: u8 },
+    Report {
+        upstream: u32,
+        track: u8,
+    },
 }
 
 impl Item {
@@ -147,11 +153,7 @@ enum View<'a> {
     Report { upstream: u32, track: u8, report: &'a SenderReport },
 }
 
-fn resolve<'a>(
-    items: &[Item],
-    upstreams: &'a Slots<Upstream>,
-    tally: &mut Tally,
-) -> ArrayVec<View<'a>, ROUND_LEN_MAX> {
+fn resolve<'a>(items: &[Item], upstreams: &'a Slots<Upstream>, tally: &mut Tally) -> ArrayVec<View<'a>, ROUND_LEN_MAX> {
     let track = |upstream: u32, track: u8| upstreams.at(upstream)?.tracks.get(usize::from(track));
     let mut views = ArrayVec::new();
     for item in items.iter().take(ROUND_LEN_MAX) {

@@ -221,8 +221,7 @@ impl Control {
         let local = self.credentials(shard, id, restarts);
         let plan = &self.shards[shard].plan;
         let candidates = plan.candidates.iter().enumerate().map(|(at, address)| candidate_line(*address, at)).collect();
-        let response =
-            Response::Restarted { ufrag: local.ufrag.clone(), password: local.password.clone(), candidates };
+        let response = Response::Restarted { ufrag: local.ufrag.clone(), password: local.password.clone(), candidates };
         Handled { response, commands: vec![(plan.shard, Command::Restart { connection: id, local, remote })] }
     }
 
@@ -314,6 +313,3 @@ fn full() -> (ErrorCode, String) {
 fn unknown() -> Handled {
     Handled::refused(ErrorCode::ConnectionUnknown, "no such connection")
 }
-
-#[cfg(test)]
-mod tests;

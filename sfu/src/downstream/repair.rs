@@ -101,8 +101,7 @@ impl Stream {
         let body_len = 2 + packet.payload.len();
         let overhead = way.outbound.rtp_overhead();
         let out = way.egress.reserve(way.path, HEADER_LEN_MAX + body_len + overhead).ok_or(Discard::EgressFull)?;
-        let fields =
-            Fields { payload_type, ssrc, sequence: self.rtx_next as u16, padded: false, ..original.fields };
+        let fields = Fields { payload_type, ssrc, sequence: self.rtx_next as u16, padded: false, ..original.fields };
         let header_len = self.write_header(&fields, packet, out)?;
         let out = out.get_mut(..header_len + body_len + overhead).ok_or(Discard::TooLarge)?;
         let (osn, payload) = out[header_len..].split_at_mut(2);

@@ -145,14 +145,7 @@ impl SessionTable {
         self.parting.push_back((id, path));
     }
 
-    fn open(
-        &mut self,
-        now: Instant,
-        id: ConnectionId,
-        local: Credentials,
-        agreement: &Agreement,
-        role: Role,
-    ) -> bool {
+    fn open(&mut self, now: Instant, id: ConnectionId, local: Credentials, agreement: &Agreement, role: Role) -> bool {
         if id.slot as usize >= CONNECTIONS_MAX || self.connections.at(id.slot).is_some() {
             // Control hands out free slots only; were it wrong, the connection that is there has the better right.
             debug_assert!(false, "slot {id:?} is taken");

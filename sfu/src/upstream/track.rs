@@ -174,12 +174,8 @@ impl Track {
         }
         let format = &self.formats[format];
         let key_frame = format.spec.codec.inspect(payload).key_frame;
-        let meta = Meta {
-            timestamp: header.timestamp,
-            payload_type: format.payload_type,
-            marker: header.marker,
-            key_frame,
-        };
+        let meta =
+            Meta { timestamp: header.timestamp, payload_type: format.payload_type, marker: header.marker, key_frame };
         let block = rebuild::collect(header, packet, &self.extensions);
         if !self.ring.insert(sequence, meta, &block, payload) {
             return Err(Discard::TooLarge);

@@ -60,7 +60,9 @@ impl Call {
         let peer = self.peer(&answer, wishes.profile);
         let seed = self.random.next_u64();
         let publisher = Publisher::new(peer, streams(wishes.rtx, self.clients), seed, until);
-        self.world.actors.push(Actor { connection: connection_of(&answer.commands), media: Media::Publishes(publisher) });
+        self.world
+            .actors
+            .push(Actor { connection: connection_of(&answer.commands), media: Media::Publishes(publisher) });
         self.tell(answer);
         key
     }

@@ -1,9 +1,5 @@
 //! Behaviour of the forwarding plane through its public machines: control, session table, and the seeded simulator.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, dead_code)]
 
-mod abuse;
 mod call;
-mod forwarding;
-mod lifecycle;
 mod network;
-mod nonces;
