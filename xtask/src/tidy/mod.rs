@@ -46,19 +46,20 @@ impl fmt::Display for Finding {
 pub(crate) fn tidy(arguments: &[String]) -> Result<ExitCode> {
     match arguments {
         [] => {}
-        [flag] if flag == "--bless" => ratchet::bless(&read_tree(root())?)?,
+        [flag] if flag == "--bless" => ratchet::bless(&rust(&read_tree(root())?))?,
         _ => bail!("`cargo xtask tidy` takes `--bless` or nothing"),
     }
     let findings = findings()?;
     findings.iter().for_each(|finding| println!("{finding}"));
-    println!("tidy: {} findings", findings.len());
+    let files = read_tree(root())?;
+    println!("tidy: {} findings; {}", findings.len(), ratchet::summary(&rust(&files)));
     Ok(if findings.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 /// Everything that is wrong in the workspace.
 pub(crate) fn findings() -> Result<Vec<Finding>> {
     let files = read_tree(root())?;
-    let sources: Vec<Source> = files.iter().filter(|file| file.path.ends_with(".rs")).map(Source::read).collect();
+    let sources = rust(&files);
     let definitions = names::definitions(&sources);
     let exists = |path: &str| root().join(path).exists();
     let mut findings = Vec::new();
@@ -76,6 +77,10 @@ pub(crate) fn findings() -> Result<Vec<Finding>> {
     }
     ratchet::check(&sources, &ratchet::read()?, &mut findings);
     Ok(findings)
+}
+
+fn rust(files: &[File]) -> Vec<Source<'_>> {
+    files.iter().filter(|file| file.path.ends_with(".rs")).map(Source::read).collect()
 }
 
 /// A text file of the workspace; its path is relative to the root.
