@@ -44,7 +44,10 @@ pub enum Call {
 pub enum Step {
     Answer(Reply),
     /// Ask the media server, then `settle` the ticket with its answer, or `abandon` it.
-    Ask { request: Request, ticket: Ticket },
+    Ask {
+        request: Request,
+        ticket: Ticket,
+    },
 }
 
 /// A call that waits for the media server.
@@ -58,10 +61,17 @@ pub enum Ticket {
 /// What a client is told when all is well.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Reply {
-    Opened { key: ConnectionKey, etag: String, answer: String },
+    Opened {
+        key: ConnectionKey,
+        etag: String,
+        answer: String,
+    },
     /// The candidates are taken, in that an ICE-lite end needs none.
     Trickled,
-    Restarted { etag: String, fragment: String },
+    Restarted {
+        etag: String,
+        fragment: String,
+    },
     Closed,
     /// The session is there; it has no representation.
     Present,
@@ -163,7 +173,13 @@ impl Desk {
         Ok(Step::Ask { request, ticket: Ticket::Open(key) })
     }
 
-    fn change(&mut self, who: &Claims, key: ConnectionKey, if_match: Option<&str>, text: &str) -> Result<Step, Problem> {
+    fn change(
+        &mut self,
+        who: &Claims,
+        key: ConnectionKey,
+        if_match: Option<&str>,
+        text: &str,
+    ) -> Result<Step, Problem> {
         let session = self.session(who, key)?;
         session.check_precondition(if_match)?;
         let outline = Outline::of_fragment(text)?;
@@ -253,13 +269,17 @@ impl Session {
 
     /// RFC 9725 4.3.1: PATCH is conditional, since requests may overtake each other.
     fn check_precondition(&self, if_match: Option<&str>) -> Result<(), Problem> {
-        let tags = if_match.ok_or_else(|| Problem::new(Code::PreconditionRequired, Code::PreconditionRequired.meaning()))?;
+        let tags =
+            if_match.ok_or_else(|| Problem::new(Code::PreconditionRequired, Code::PreconditionRequired.meaning()))?;
         let current = self.etag();
         // RFC 9110 13.1.1: a list, compared strongly, so that a weak tag (W/"...") never matches.
         if tags.trim() == "*" || tags.split(',').any(|tag| tag.trim() == current) {
             return Ok(());
         }
-        Err(Problem::new(Code::PreconditionFailed, format!("If-Match does not name the current ICE session, {current}.")))
+        Err(Problem::new(
+            Code::PreconditionFailed,
+            format!("If-Match does not name the current ICE session, {current}."),
+        ))
     }
 }
 

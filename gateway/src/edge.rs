@@ -98,7 +98,9 @@ impl Gateway {
             .route("/page.js", get(page::script))
             .route("/page.css", get(page::style))
             .route("/v1/demo-token", get(demo::token))
-            .method_not_allowed_fallback(async || respond::problem(&Problem::new(Code::MethodNotAllowed, "Only GET is allowed here.")))
+            .method_not_allowed_fallback(async || {
+                respond::problem(&Problem::new(Code::MethodNotAllowed, "Only GET is allowed here."))
+            })
             .merge(protocol)
             .fallback(async || respond::problem(&Problem::new(Code::PathUnknown, Code::PathUnknown.meaning())))
             .with_state(self.clone())
@@ -109,7 +111,13 @@ impl Gateway {
         self.0.desk().len()
     }
 
-    async fn open(&self, side: Side, channel: ChannelName, media_id: MediaId, request: Request) -> Result<Reply, Problem> {
+    async fn open(
+        &self,
+        side: Side,
+        channel: ChannelName,
+        media_id: MediaId,
+        request: Request,
+    ) -> Result<Reply, Problem> {
         let who = request::bearer(&self.0.config.secret, request.headers())?;
         who.may(side, &channel)?;
         request::media_type(request.headers(), request::SDP)?;
@@ -241,7 +249,11 @@ fn names(place: PlacePath) -> Result<(ChannelName, MediaId), Problem> {
     Ok((channel, media_id))
 }
 
-async fn session(State(gateway): State<Gateway>, path: Result<Path<String>, PathRejection>, request: Request) -> Response {
+async fn session(
+    State(gateway): State<Gateway>,
+    path: Result<Path<String>, PathRejection>,
+    request: Request,
+) -> Response {
     let key = path.ok().and_then(|Path(text)| text.parse::<ConnectionKey>().ok());
     let Some(key) = key else {
         return respond::problem(&Problem::new(Code::SessionUnknown, Code::SessionUnknown.meaning()));

@@ -73,7 +73,10 @@ impl Pending {
             Ok(Err(_)) => Err(gone()),
             Err(_) => {
                 let after = self.timeout.as_millis();
-                Err(Problem::new(Code::MediaServerUnavailable, format!("The media server gave no answer within {after} ms.")))
+                Err(Problem::new(
+                    Code::MediaServerUnavailable,
+                    format!("The media server gave no answer within {after} ms."),
+                ))
             }
         }
     }

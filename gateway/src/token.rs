@@ -79,7 +79,10 @@ fn check_header(text: &str) -> Result<(), Problem> {
     }
     if header.alg != "HS256" {
         let shown: String = header.alg.chars().take(16).collect();
-        return Err(Problem::new(Code::TokenAlgorithmUnsupported, format!("The token's alg is {shown:?}; only HS256 is taken.")));
+        return Err(Problem::new(
+            Code::TokenAlgorithmUnsupported,
+            format!("The token's alg is {shown:?}; only HS256 is taken."),
+        ));
     }
     // RFC 7515 4.1.11: an extension that must be understood and is not makes the token invalid.
     if header.crit.is_some() {
@@ -92,7 +95,8 @@ fn check_signature(secret: &[u8], parts: &Parts<'_>) -> Result<(), Problem> {
     let signature = encoding::bytes("signature", parts.signature)?;
     let key = DecodingKey::from_secret(secret);
     // The crate reads signatures in unpadded Base64url only, so ours is written in it again.
-    let fits = jsonwebtoken::crypto::verify(&encoding::url(&signature), parts.signed.as_bytes(), &key, Algorithm::HS256);
+    let fits =
+        jsonwebtoken::crypto::verify(&encoding::url(&signature), parts.signed.as_bytes(), &key, Algorithm::HS256);
     if secret.is_empty() || !matches!(fits, Ok(true)) {
         return Err(Problem::new(Code::TokenAuthFailure, Code::TokenAuthFailure.meaning()));
     }
@@ -108,7 +112,10 @@ fn check_time(claims: &Claims, now_unix: u64) -> Result<(), Problem> {
     for (name, time) in [("nbf", claims.nbf), ("iat", claims.iat)] {
         if let Some(ahead) = time.and_then(|time| time.checked_sub(latest)).filter(|ahead| *ahead > 0) {
             let ahead = ahead.saturating_add(CLOCK_AHEAD_MAX.as_secs());
-            return Err(Problem::new(Code::TokenNotYetValid, format!("The token becomes valid in {ahead} s ({name}).")));
+            return Err(Problem::new(
+                Code::TokenNotYetValid,
+                format!("The token becomes valid in {ahead} s ({name})."),
+            ));
         }
     }
     Ok(())

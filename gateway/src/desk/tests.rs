@@ -5,7 +5,8 @@ use tidewire_core::message::CloseReason;
 use super::*;
 use crate::token;
 
-const OFFER: &str = "v=0\r\nm=audio 9 UDP/TLS/RTP/SAVPF 111\r\na=mid:0\r\na=ice-ufrag:cccc\r\na=ice-pwd:cccccccccccccccccccccccc\r\n";
+const OFFER: &str =
+    "v=0\r\nm=audio 9 UDP/TLS/RTP/SAVPF 111\r\na=mid:0\r\na=ice-ufrag:cccc\r\na=ice-pwd:cccccccccccccccccccccccc\r\n";
 const KEY: ConnectionKey = ConnectionKey(7);
 
 fn who(name: &str) -> Claims {
@@ -106,7 +107,11 @@ fn preconditions_decide_about_patches() {
         assert_eq!(code(desk.handle(&who, change(Some(stale), "cccc"))), Code::PreconditionFailed, "{stale}");
     }
     for current in ["\"ice-0\"", "*", "\"a\", \"ice-0\""] {
-        assert_eq!(desk.handle(&who, change(Some(current), "cccc")).unwrap(), Step::Answer(Reply::Trickled), "{current}");
+        assert_eq!(
+            desk.handle(&who, change(Some(current), "cccc")).unwrap(),
+            Step::Answer(Reply::Trickled),
+            "{current}"
+        );
     }
 }
 

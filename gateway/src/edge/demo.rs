@@ -66,7 +66,8 @@ fn check_local(request: &Request) -> Result<(), Problem> {
         return Err(forbid("The page was opened under a name other than localhost."));
     }
     // A page of another origin may send the request without being able to read the answer: none is made all the same.
-    let is_own = header_text(headers, "origin").is_none_or(|origin| origin.split_once("://").is_some_and(|(_, it)| it == host));
+    let is_own =
+        header_text(headers, "origin").is_none_or(|origin| origin.split_once("://").is_some_and(|(_, it)| it == host));
     let is_direct = header_text(headers, "sec-fetch-site").is_none_or(|site| matches!(site, "same-origin" | "none"));
     if !is_own || !is_direct {
         return Err(forbid("The request was made by a page of another origin."));
@@ -113,8 +114,19 @@ mod tests {
         for host in ["localhost", "localhost:8080", "127.0.0.1:8080", "127.9.9.9", "[::1]:8080", "tidewire.localhost"] {
             assert!(is_loopback_name(host), "{host}");
         }
-        for host in ["", "evil.example", "localhost.evil.example", "127.0.0.1.evil.example:80", "[::2]", "10.0.0.1",
-            "evil.example@localhost", "localhost@evil.example", "notlocalhost", "::1:80", "localhost/evil"] {
+        for host in [
+            "",
+            "evil.example",
+            "localhost.evil.example",
+            "127.0.0.1.evil.example:80",
+            "[::2]",
+            "10.0.0.1",
+            "evil.example@localhost",
+            "localhost@evil.example",
+            "notlocalhost",
+            "::1:80",
+            "localhost/evil",
+        ] {
             assert!(!is_loopback_name(host), "{host}");
         }
     }

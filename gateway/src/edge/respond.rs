@@ -53,7 +53,8 @@ pub(super) fn problem(problem: &Problem) -> Response {
     let status = StatusCode::from_u16(code.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let title = status.canonical_reason().unwrap_or_default();
     // A document of strings and a number cannot fail to be written.
-    let body = serde_json::to_vec(&Document { title, status: status.as_u16(), code: *code, detail }).unwrap_or_default();
+    let body =
+        serde_json::to_vec(&Document { title, status: status.as_u16(), code: *code, detail }).unwrap_or_default();
     let mut response = (status, [(header::CONTENT_TYPE, "application/problem+json")], body).into_response();
     explain(*code, response.headers_mut());
     response
@@ -65,7 +66,9 @@ fn explain(code: Code, headers: &mut HeaderMap) {
         headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
     }
     let challenge = match (code.bearer_error(), code.status()) {
-        (Some(error), _) => format!("Bearer realm=\"tidewire\", error=\"{error}\", error_description=\"{}\"", code.wire()),
+        (Some(error), _) => {
+            format!("Bearer realm=\"tidewire\", error=\"{error}\", error_description=\"{}\"", code.wire())
+        }
         (None, 401) => "Bearer realm=\"tidewire\"".to_owned(),
         (None, _) => return,
     };
@@ -85,7 +88,10 @@ pub(super) fn options(methods: &'static str) -> Response {
     let mut headers = HeaderMap::new();
     headers.insert(header::ALLOW, HeaderValue::from_static(methods));
     headers.insert(header::ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static(methods));
-    headers.insert(header::ACCESS_CONTROL_ALLOW_HEADERS, HeaderValue::from_static("Authorization, Content-Type, If-Match, Link"));
+    headers.insert(
+        header::ACCESS_CONTROL_ALLOW_HEADERS,
+        HeaderValue::from_static("Authorization, Content-Type, If-Match, Link"),
+    );
     headers.insert(header::ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("86400"));
     if methods == ENDPOINT_METHODS {
         headers.insert(HeaderName::from_static("accept-post"), HeaderValue::from_static(SDP));
@@ -101,7 +107,9 @@ pub(super) async fn share(mut response: Response) -> Response {
     headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
     headers.insert(
         header::ACCESS_CONTROL_EXPOSE_HEADERS,
-        HeaderValue::from_static("Location, ETag, Link, Retry-After, WWW-Authenticate, Allow, Accept-Post, Accept-Patch"),
+        HeaderValue::from_static(
+            "Location, ETag, Link, Retry-After, WWW-Authenticate, Allow, Accept-Post, Accept-Patch",
+        ),
     );
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response

@@ -100,7 +100,8 @@ pub struct Kinds {
 impl Claims {
     /// The claims of a token that may publish and watch in one channel.
     pub(super) fn for_channel(channel: &ChannelName, iat: u64, exp: u64) -> Self {
-        let claim = ChannelClaim { id: channel.to_string(), action: Some("join".to_owned()), ..ChannelClaim::default() };
+        let claim =
+            ChannelClaim { id: channel.to_string(), action: Some("join".to_owned()), ..ChannelClaim::default() };
         Self { iat: Some(iat), exp: Some(exp), kind: Some("join".to_owned()), channels: vec![claim], ..Self::default() }
     }
 
@@ -126,12 +127,22 @@ impl Claims {
                 (kinds.video && claim.disable_send_video, Code::SendVideoForbidden, "disableSendVideo"),
             ],
             Side::Watch => [
-                (kinds.audio && claim.audio_receive_whitelist.is_some(), Code::ReceiveAudioForbidden, "audioReceiveWhitelist"),
-                (kinds.video && claim.video_receive_whitelist.is_some(), Code::ReceiveVideoForbidden, "videoReceiveWhitelist"),
+                (
+                    kinds.audio && claim.audio_receive_whitelist.is_some(),
+                    Code::ReceiveAudioForbidden,
+                    "audioReceiveWhitelist",
+                ),
+                (
+                    kinds.video && claim.video_receive_whitelist.is_some(),
+                    Code::ReceiveVideoForbidden,
+                    "videoReceiveWhitelist",
+                ),
             ],
         };
         match refused.into_iter().find(|(refused, ..)| *refused) {
-            Some((_, code, by)) => Err(Problem::new(code, format!("The token's claim for channel {channel} has {by}."))),
+            Some((_, code, by)) => {
+                Err(Problem::new(code, format!("The token's claim for channel {channel} has {by}.")))
+            }
             None => Ok(()),
         }
     }

@@ -95,7 +95,11 @@ fn every_bad_token_is_refused_with_its_own_code() {
         ("header no JSON", format!("{}.{payload}.{signature}", url.encode("hi")), Code::TokenParseFailure),
         ("header without alg", token_in(url, &json!({}), &good()), Code::TokenParseFailure),
         ("mixed alphabets", format!("{header}.{payload}.-+{signature}"), Code::TokenParseFailure),
-        ("critical extension", token_in(url, &json!({"alg": "HS256", "crit": ["b64"]}), &good()), Code::TokenParseFailure),
+        (
+            "critical extension",
+            token_in(url, &json!({"alg": "HS256", "crit": ["b64"]}), &good()),
+            Code::TokenParseFailure,
+        ),
         ("alg none", format!("{}.{payload}.", url.encode(r#"{"alg":"none"}"#)), Code::TokenUnsigned),
         ("alg NoNe", token_in(url, &json!({"alg": "NoNe"}), &good()), Code::TokenUnsigned),
         ("alg HS512", token_in(url, &json!({"alg": "HS512"}), &good()), Code::TokenAlgorithmUnsupported),
@@ -112,7 +116,11 @@ fn every_bad_token_is_refused_with_its_own_code() {
         ("expired", token(&with(&[("exp", json!(NOW))])), Code::TokenExpired),
         ("nbf ahead", token(&with(&[("nbf", json!(NOW + 61))])), Code::TokenNotYetValid),
         ("iat ahead", token(&with(&[("iat", json!(NOW + 61))])), Code::TokenNotYetValid),
-        ("times at the end of reckoning", token(&with(&[("nbf", json!(u64::MAX)), ("exp", json!(u64::MAX))])), Code::TokenNotYetValid),
+        (
+            "times at the end of reckoning",
+            token(&with(&[("nbf", json!(u64::MAX)), ("exp", json!(u64::MAX))])),
+            Code::TokenNotYetValid,
+        ),
     ];
     for (name, text, wanted) in table {
         assert_eq!(code(verify(SECRET, &text, NOW)), wanted, "{name}");
@@ -160,7 +168,11 @@ fn claims_decide_who_may_publish_and_watch() {
         (json!({"id": "studio", "enableHiddenObserverMode": true}), Some(PublishForbidden), None),
         (json!({"id": "studio", "audioReceiveWhitelist": ["host"]}), None, Some(Code::ReceiveAudioForbidden)),
         (json!({"id": "studio", "videoReceiveWhitelist": []}), None, Some(Code::ReceiveVideoForbidden)),
-        (json!({"id": "studio", "action": "drop"}), Some(Code::ChannelActionForbidden), Some(Code::ChannelActionForbidden)),
+        (
+            json!({"id": "studio", "action": "drop"}),
+            Some(Code::ChannelActionForbidden),
+            Some(Code::ChannelActionForbidden),
+        ),
         (json!({"id": "studio2"}), Some(Code::TokenMissingChannelClaim), Some(Code::TokenMissingChannelClaim)),
         (json!({"id": "*"}), Some(Code::TokenMissingChannelClaim), Some(Code::TokenMissingChannelClaim)),
     ];

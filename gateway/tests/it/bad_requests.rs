@@ -37,7 +37,8 @@ async fn thousand_bad_requests_earn_the_right_refusal_and_leave_nothing_behind()
         ("/whep/studio/n%2Fm", Some((404, "mediaIdInvalid"))),
         (&long_name, Some((404, "channelInvalid"))),
     ];
-    let methods: [Case<'_>; 3] = [("POST", None), ("PUT", Some((405, "methodNotAllowed"))), ("PATCH", Some((405, "methodNotAllowed")))];
+    let methods: [Case<'_>; 3] =
+        [("POST", None), ("PUT", Some((405, "methodNotAllowed"))), ("PATCH", Some((405, "methodNotAllowed")))];
     let tokens: [Case<'_>; 9] = [
         (&good, None),
         ("", Some((401, "tokenMissing"))),
@@ -49,15 +50,21 @@ async fn thousand_bad_requests_earn_the_right_refusal_and_leave_nothing_behind()
         (&huge, Some((401, "tokenTooLarge"))),
         (&other, Some((403, "tokenMissingChannelClaim"))),
     ];
-    let types: [Case<'_>; 3] =
-        [("application/sdp", None), ("application/json", Some((415, "mediaTypeUnsupported"))), ("", Some((415, "mediaTypeUnsupported")))];
+    let types: [Case<'_>; 3] = [
+        ("application/sdp", None),
+        ("application/json", Some((415, "mediaTypeUnsupported"))),
+        ("", Some((415, "mediaTypeUnsupported"))),
+    ];
     let bodies: [Case<'_>; 6] = [
         (&large, Some((413, "bodyTooLarge"))),
         ("", Some((400, "offerInvalid"))),
         ("{\"sdp\": \"v=0\"}", Some((400, "offerInvalid"))),
         ("\u{0}\u{1}\u{7f}\r\nv=0", Some((400, "offerInvalid"))),
         ("v=0\r\ns=-\r\n", Some((400, "offerInvalid"))),
-        ("v=0\r\nm=application 9 UDP/DTLS/SCTP x\r\na=ice-pwd:abcdefghijklmnopqrstuv\r\n", Some((422, "offerUnacceptable"))),
+        (
+            "v=0\r\nm=application 9 UDP/DTLS/SCTP x\r\na=ice-pwd:abcdefghijklmnopqrstuv\r\n",
+            Some((422, "offerUnacceptable")),
+        ),
     ];
 
     let bed = Bed::new(Script::Judge);
@@ -67,13 +74,19 @@ async fn thousand_bad_requests_earn_the_right_refusal_and_leave_nothing_behind()
             for token in tokens {
                 for media_type in types {
                     for body in bodies {
-                        let target = if path.0.starts_with('/') { path.0.to_owned() } else { format!("/whip/{}", path.0) };
+                        let target =
+                            if path.0.starts_with('/') { path.0.to_owned() } else { format!("/whip/{}", path.0) };
                         let headers = [("authorization", token.0), ("content-type", media_type.0)];
                         let headers: Vec<_> = headers.into_iter().filter(|(_, value)| !value.is_empty()).collect();
                         let answer = bed.send(request(method.0, &target, &headers, body.0)).await;
                         let wanted = earned(&[path, method, token, media_type, body]).unwrap();
                         let short: String = body.0.chars().take(20).collect();
-                        assert_eq!((answer.status.as_u16(), answer.code()), wanted, "{} {target} {headers:?} {short:?}", method.0);
+                        assert_eq!(
+                            (answer.status.as_u16(), answer.code()),
+                            wanted,
+                            "{} {target} {headers:?} {short:?}",
+                            method.0
+                        );
                         sent += 1;
                     }
                 }
@@ -107,7 +120,11 @@ async fn bad_requests_to_a_session_leave_it_as_it_is() {
             let forged = mint(b"another secret", "studio", now_unix());
             let answer = bed.send(request(method, path.0, &[("authorization", &forged)], "")).await;
             // A well-formed path is looked up only for who has a token at all.
-            let is_shaped = path.0.rsplit('/').next().is_some_and(|key| key.len() == 32 && key.bytes().all(|b| b.is_ascii_hexdigit()));
+            let is_shaped = path
+                .0
+                .rsplit('/')
+                .next()
+                .is_some_and(|key| key.len() == 32 && key.bytes().all(|b| b.is_ascii_hexdigit()));
             let wanted = if is_shaped { (401, "tokenAuthFailure") } else { (404, "sessionUnknown") };
             assert_eq!((answer.status.as_u16(), answer.code().as_str()), wanted, "{method} {}", path.0);
         }

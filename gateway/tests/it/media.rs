@@ -137,7 +137,11 @@ pub(crate) async fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
     }
 }
 
-async fn serve(script: Script, mut questions: mpsc::Receiver<tidewire_gateway::link::Question>, seen: Arc<Mutex<Seen>>) {
+async fn serve(
+    script: Script,
+    mut questions: mpsc::Receiver<tidewire_gateway::link::Question>,
+    seen: Arc<Mutex<Seen>>,
+) {
     let mut unanswered = Vec::new();
     while let Some((request, answer)) = questions.recv().await {
         seen.lock().unwrap().requests.push(request.clone());

@@ -51,7 +51,8 @@ async fn patch_is_conditional_typed_bounded_and_well_formed() {
         assert_eq!((answer.status.as_u16(), answer.code().as_str()), (status, code), "{headers:?}");
     }
     assert_eq!(bed.seen().requests.len(), 1, "none of it reached the media server");
-    let restarting = bed.call("PATCH", &session, &[FRAGMENT, ("if-match", "*")], "a=ice-ufrag:abcd\r\na=ice-pwd:short\r\n").await;
+    let restarting =
+        bed.call("PATCH", &session, &[FRAGMENT, ("if-match", "*")], "a=ice-ufrag:abcd\r\na=ice-pwd:short\r\n").await;
     assert_eq!((restarting.status.as_u16(), restarting.code().as_str()), (400, "credentialsInvalid"));
 }
 
@@ -81,7 +82,10 @@ async fn delete_ends_the_session_and_ignores_entity_tags() {
     assert_eq!((answer.status, answer.body.as_str()), (StatusCode::OK, ""));
     assert_eq!((bed.gateway.sessions(), bed.seen().open.len()), (0, 0));
     for method in ["DELETE", "GET", "PATCH"] {
-        assert_eq!(bed.call(method, &session, &[FRAGMENT, ("if-match", "*")], &restart()).await.code(), "sessionUnknown");
+        assert_eq!(
+            bed.call(method, &session, &[FRAGMENT, ("if-match", "*")], &restart()).await.code(),
+            "sessionUnknown"
+        );
     }
 }
 
@@ -192,7 +196,10 @@ async fn table_that_is_full_refuses_and_has_room_again_later() {
     let bed = Bed::with(Script::Judge, |config| config.sessions_max = 1, |_| {});
     let session = bed.opened("/whip/studio").await;
     let answer = bed.call("POST", "/whep/studio", &[SDP], OFFER).await;
-    assert_eq!((answer.status.as_u16(), answer.code().as_str(), answer.header("retry-after")), (503, "sessionsFull", "10"));
+    assert_eq!(
+        (answer.status.as_u16(), answer.code().as_str(), answer.header("retry-after")),
+        (503, "sessionsFull", "10")
+    );
     bed.call("DELETE", &session, &[], "").await;
     bed.opened("/whep/studio").await;
 }

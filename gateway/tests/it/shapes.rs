@@ -28,7 +28,10 @@ async fn post_opens_a_session_with_location_entity_tag_and_answer() {
             other => panic!("{other:?}"),
         }
     }
-    assert!(matches!(bed.seen().requests[..], [Request::OpenUpstream { .. }, Request::OpenUpstream { .. }, Request::OpenDownstream { .. }]));
+    assert!(matches!(
+        bed.seen().requests[..],
+        [Request::OpenUpstream { .. }, Request::OpenUpstream { .. }, Request::OpenDownstream { .. }]
+    ));
     assert_eq!((bed.gateway.sessions(), bed.seen().open.len()), (3, 3));
 }
 
@@ -72,10 +75,16 @@ async fn get_and_head_are_answered_without_content() {
 async fn other_methods_are_refused_with_the_allowed_ones() {
     let bed = Bed::new(Script::Judge);
     let session = bed.opened("/whip/studio").await;
-    for (path, methods) in [("/whip/studio", ["PUT", "PATCH", "DELETE", "TRACE"]), (&session, ["PUT", "POST", "TRACE", "BREW"])] {
+    for (path, methods) in
+        [("/whip/studio", ["PUT", "PATCH", "DELETE", "TRACE"]), (&session, ["PUT", "POST", "TRACE", "BREW"])]
+    {
         for method in methods {
             let answer = bed.call(method, path, &[SDP], OFFER).await;
-            assert_eq!((answer.status, answer.code().as_str()), (StatusCode::METHOD_NOT_ALLOWED, "methodNotAllowed"), "{method}");
+            assert_eq!(
+                (answer.status, answer.code().as_str()),
+                (StatusCode::METHOD_NOT_ALLOWED, "methodNotAllowed"),
+                "{method}"
+            );
             assert!(answer.header("allow").contains("OPTIONS"), "{answer:?}");
         }
     }
