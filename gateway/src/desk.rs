@@ -13,9 +13,9 @@ use std::collections::HashMap;
 
 use tidewire_core::id::{ChannelName, ConnectionKey, MediaId};
 use tidewire_core::message::{ErrorCode, Event, Request, Response};
-use tidewire_core::negotiate::Credentials;
+use tidewire_core::negotiate::{Credentials, write_fragment};
 
-use crate::outline::{Outline, Section, restart_fragment};
+use crate::outline::{self, Outline};
 use crate::problem::{Code, Problem};
 use crate::token::{Claims, Side};
 
@@ -85,7 +85,8 @@ struct Session {
     is_open: bool,
     /// The client's ICE credentials: others in a fragment mean a restart.
     remote: Option<Credentials>,
-    section: Section,
+    /// Names the section of the bundle's transport.
+    mid: Option<String>,
     /// Counts the restarts that were asked for; each has its own entity-tag, and none is used twice.
     generation_last: u32,
     /// The restart that is in force.
@@ -160,7 +161,7 @@ impl Desk {
         offer: String,
     ) -> Result<Step, Problem> {
         who.may(side, &channel)?;
-        let outline = Outline::of_offer(&offer)?;
+        let outline = Outline::of(&offer)?;
         who.may_offer(side, &channel, outline.kinds)?;
         if self.sessions.len() >= self.sessions_max {
             return Err(Problem::new(Code::SessionsFull, Code::SessionsFull.meaning()));
@@ -182,9 +183,9 @@ impl Desk {
     ) -> Result<Step, Problem> {
         let session = self.session(who, key)?;
         session.check_precondition(if_match)?;
-        let outline = Outline::of_fragment(text)?;
+        let fragment = outline::fragment(text)?;
         // RFC 9725 4.3.3: other credentials than the session's mean a restart, whatever else the fragment holds.
-        let Some(credentials) = outline.credentials.filter(|new| session.remote.as_ref() != Some(new)) else {
+        let Some(credentials) = fragment.credentials.filter(|new| session.remote.as_ref() != Some(new)) else {
             return Ok(Step::Answer(Reply::Trickled));
         };
         session.generation_last += 1;
@@ -232,7 +233,8 @@ impl Desk {
                     session.generation = generation;
                     session.remote = Some(remote);
                 }
-                let fragment = restart_fragment(&session.section, &Credentials { ufrag, password }, &candidates);
+                let mid = session.mid.as_deref().unwrap_or("0");
+                let fragment = write_fragment(&Credentials { ufrag, password }, &candidates, mid);
                 Ok(Reply::Restarted { etag: etag(generation), fragment })
             }
             Response::Refused { code: ErrorCode::ConnectionUnknown, .. } => {
@@ -259,8 +261,8 @@ impl Desk {
 
 impl Session {
     fn opening(side: Side, channel: ChannelName, outline: Outline) -> Self {
-        let Outline { credentials: remote, section, .. } = outline;
-        Self { side, channel, is_open: false, remote, section, generation_last: 0, generation: 0 }
+        let Outline { credentials: remote, mid, .. } = outline;
+        Self { side, channel, is_open: false, remote, mid, generation_last: 0, generation: 0 }
     }
 
     fn etag(&self) -> String {

@@ -122,7 +122,7 @@ fn new_credentials_restart_and_change_the_entity_tag() {
     assert_eq!(request, Request::Restart { connection: KEY, ufrag: "dddd".into(), password: "dddd".repeat(6) });
     let Reply::Restarted { etag, fragment } = desk.settle(ticket, restarted("ssss")).unwrap() else { panic!() };
     assert_eq!(etag, "\"ice-1\"");
-    assert!(fragment.contains("m=audio 9 UDP/TLS/RTP/SAVPF 111\r\na=mid:0\r\na=ice-ufrag:ssss\r\n"));
+    assert!(fragment.contains("a=mid:0\r\na=ice-ufrag:ssss\r\n"));
     assert_eq!(code(desk.handle(&who("studio"), change(Some("\"ice-0\""), "dddd"))), Code::PreconditionFailed);
     let trickled = desk.handle(&who("studio"), change(Some("\"ice-1\""), "dddd"));
     assert_eq!(trickled.unwrap(), Step::Answer(Reply::Trickled));

@@ -97,6 +97,13 @@ pub struct Kinds {
     pub video: bool,
 }
 
+impl std::ops::BitOrAssign for Kinds {
+    fn bitor_assign(&mut self, rhs: Self) {
+        self.audio |= rhs.audio;
+        self.video |= rhs.video;
+    }
+}
+
 impl Claims {
     /// The claims of a token that may publish and watch in one channel.
     pub(super) fn for_channel(channel: &ChannelName, iat: u64, exp: u64) -> Self {

@@ -1,5 +1,7 @@
 //! The gateway from outside: HTTP requests in, `core::message` questions out at a scripted media server.
 
+#![allow(clippy::unwrap_used)]
+
 mod bad_requests;
 mod demo_token;
 mod media;
