@@ -1,4 +1,5 @@
-//! Trickle ICE fragments, `application/trickle-ice-sdpfrag` (RFC 8840 9), as WHIP and WHEP send them in PATCH (RFC 9725 4.3).
+//! Trickle ICE fragments, `application/trickle-ice-sdpfrag` (RFC 8840 9), as WHIP and WHEP send them in PATCH
+//! (RFC 9725 4.3).
 //!
 //! A fragment brings candidates, or new credentials: an ICE restart. An ICE-lite end learns the client's addresses from
 //! its checks, so candidates are counted, not kept.

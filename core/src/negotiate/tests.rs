@@ -364,7 +364,8 @@ proptest! {
         if let Ok(offer) = Offer::parse(&lines.join("\r\n")) {
             let wanted = [opus(), spec(Codec::Vp8, ""), spec(Codec::H264, "")];
             let up = with_local(|local| answer_upstream(&offer, local));
-            for (answered, direction) in [(up, Direction::ReceiveOnly), (downstream_of(&offer, &wanted), Direction::SendOnly)] {
+            let down = downstream_of(&offer, &wanted);
+            for (answered, direction) in [(up, Direction::ReceiveOnly), (down, Direction::SendOnly)] {
                 let Ok((agreement, text)) = answered else { continue };
                 let answer = Offer::parse(&text).unwrap();
                 prop_assert_eq!(answer.sections.len(), offer.sections.len());
