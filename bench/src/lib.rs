@@ -5,6 +5,7 @@
 //! shared machine do not compare. `src/bin/ratios.rs` prints those ratios, docs/performance.md says what they mean.
 
 mod cpu_time;
+pub mod stage;
 
 use std::time::Duration;
 
