@@ -76,8 +76,10 @@ impl Gateway {
         let shared = Arc::clone(&gateway.0);
         tokio::spawn(async move {
             while let Some(event) = events.recv().await {
+                tracing::info!(?event, "media server");
                 shared.desk().event(&event);
             }
+            tracing::info!("the media server is gone");
             shared.desk().clear();
         });
         gateway
@@ -122,7 +124,9 @@ impl Gateway {
         who.may(side, &channel)?;
         request::media_type(request.headers(), request::SDP)?;
         let offer = request::text(request, SDP_LEN_MAX, Code::OfferInvalid).await?;
-        self.run(&who, Call::Open { key: fresh_key()?, side, channel, media_id, offer }).await
+        let key = fresh_key()?;
+        tracing::info!(%key, ?side, %channel, %media_id, "opening");
+        self.run(&who, Call::Open { key, side, channel, media_id, offer }).await
     }
 
     async fn change(&self, key: ConnectionKey, request: Request) -> Result<Reply, Problem> {

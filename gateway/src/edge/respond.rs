@@ -16,7 +16,10 @@ pub(super) const SESSION_METHODS: &str = "PATCH, DELETE, OPTIONS, GET, HEAD";
 pub(super) fn outcome(outcome: Result<Reply, Problem>) -> Response {
     match outcome {
         Ok(reply) => success(reply),
-        Err(refused) => problem(&refused),
+        Err(refused) => {
+            tracing::debug!(code = refused.code.wire(), detail = refused.detail, "refused");
+            problem(&refused)
+        }
     }
 }
 

@@ -10,6 +10,9 @@ use crate::media::{Bed, OFFER, PASSWORD, Script, bearer, request, wait_until};
 const SDP: (&str, &str) = ("content-type", "application/sdp");
 const FRAGMENT: (&str, &str) = ("content-type", "application/trickle-ice-sdpfrag");
 
+/// Headers and body of a PATCH, and the refusal that they earn.
+type Row<'a> = (&'a [(&'a str, &'a str)], &'a str, u16, &'a str);
+
 fn trickle() -> String {
     format!(
         "a=ice-ufrag:clnt\r\na=ice-pwd:{PASSWORD}\r\nm=audio 9 UDP/TLS/RTP/SAVPF 111\r\na=mid:0\r\n\
@@ -36,7 +39,7 @@ async fn patch_is_conditional_typed_bounded_and_well_formed() {
     let session = bed.opened("/whip/studio").await;
     let large = "a=candidate:1\r\n".repeat(2_000);
     let etag = ("if-match", "\"ice-0\"");
-    let table: [(&[(&str, &str)], &str, u16, &str); 8] = [
+    let table: [Row<'_>; 8] = [
         (&[FRAGMENT], &trickle(), 428, "preconditionRequired"),
         (&[FRAGMENT, ("if-match", "\"ice-9\"")], &trickle(), 412, "preconditionFailed"),
         (&[FRAGMENT, ("if-match", "W/\"ice-0\"")], &trickle(), 412, "preconditionFailed"),
@@ -149,6 +152,26 @@ async fn client_that_leaves_while_it_is_being_opened_leaves_nothing_behind() {
     }
     bed.settled_empty().await;
     assert_eq!(bed.seen().requests.len(), 100, "each opening was followed by its close");
+}
+
+#[tokio::test]
+async fn broken_socket_leaves_nothing_behind() {
+    let bed = Bed::new(Script::Silent);
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let router = bed.gateway.router();
+    let server = tokio::spawn(async move { axum::serve(listener, router).await });
+    let mut client = tokio::net::TcpStream::connect(address).await.unwrap();
+    let request = format!(
+        "POST /whip/studio HTTP/1.1\r\nHost: x\r\nAuthorization: {}\r\nContent-Type: application/sdp\r\nContent-Length: {}\r\n\r\n{OFFER}",
+        bearer("studio"),
+        OFFER.len()
+    );
+    tokio::io::AsyncWriteExt::write_all(&mut client, request.as_bytes()).await.unwrap();
+    wait_until("it is opening", || bed.seen().open.len() == 1).await;
+    drop(client);
+    bed.settled_empty().await;
+    server.abort();
 }
 
 #[tokio::test]
