@@ -63,3 +63,39 @@ pub const RTCP_LEN_MAX: usize = 1200;
 
 /// Ended connections whose way is remembered for a last word: everybody, when a shard of a large broadcast shuts down.
 pub const PARTING_MAX: usize = 4096;
+
+/// Local addresses, and so sockets, of one shard.
+pub const SOCKETS_MAX: usize = 64;
+
+/// Bytes asked for each socket's receive and send buffer: a key frame to 1,000 viewers that the network takes in a moment.
+pub const SOCKET_BUFFER_LEN: usize = 4 << 20;
+
+/// Bytes of the largest UDP message: 65,535 less the headers of IPv4 and UDP.
+pub const MESSAGE_LEN_MAX: usize = 65_507;
+
+/// Bytes that a shard seals before it must flush: one slice of a fan-out, small enough to stay in the cache.
+pub const EGRESS_LEN: usize = 256 * 1024;
+
+/// Messages (trains or lone datagrams) that a shard seals before it must flush.
+pub const TRAINS_MAX: usize = 256;
+
+/// Destinations remembered as unable to take trains; the oldest is forgotten first.
+pub const LONE_DESTINATIONS_MAX: usize = 128;
+
+/// Receive slots of a shard, each for one message; few, so that they stay in the cache. A power of two.
+pub const RECEIVE_SLOTS: usize = 64;
+
+/// Batches that a shard handles in one turn before it forwards.
+pub const BATCHES_PER_TURN_MAX: usize = 4;
+
+/// Packets that a shard forwards in one slice: about 200 us.
+pub const SLICE_PACKETS_MAX: usize = 192;
+
+/// Commands that wait for a shard.
+pub const COMMANDS_LEN: usize = 1024;
+
+/// Answers of the handshake threads that wait for a shard: a join storm's flights.
+pub const PROGRESS_LEN: usize = 1024;
+
+/// Commands, and answers of the handshake threads, that a shard takes in one turn.
+pub const LETTERS_PER_TURN_MAX: usize = 64;

@@ -53,11 +53,16 @@ impl Waker {
 
     /// Arms the waker again. To be called before the queues are looked at, never after.
     pub fn clear(&self) {
+        self.hush();
+        self.shared.woken.store(false, Ordering::SeqCst);
+    }
+
+    /// Makes the eventfd unreadable and leaves the flag, for one who is up but did not look for work yet.
+    pub(crate) fn hush(&self) {
         let mut count = [0_u8; 8];
         // SAFETY: eight writable bytes; an empty counter answers EAGAIN, which is as good.
         let read = unsafe { libc::read(self.as_raw_fd(), count.as_mut_ptr().cast(), count.len()) };
         debug_assert!(read == 8 || io::Error::last_os_error().kind() == io::ErrorKind::WouldBlock);
-        self.shared.woken.store(false, Ordering::SeqCst);
     }
 
     /// Sleeps until `wake` or for `timeout` at most (`None`: for ever), for threads that wait for nothing else.

@@ -1,0 +1,110 @@
+//! The egress half of a packet I/O: trains, the sockets they leave by, and the way the kernel is handed them.
+//!
+//! The way (`Carrier`) is all that differs between the I/Os. What the kernel refuses is settled here for all: a refused
+//! train goes out one by one and its path takes no trains from then on; a full send buffer loses the datagrams, counted,
+//! since media that waits is media too late.
+
+use std::io;
+
+use tidewire_core::machine::{Egress, Path};
+
+use crate::count::{IoCounter, IoTally};
+use crate::socket::Sockets;
+use crate::trains::{Train, Trains, send_lone};
+
+/// Hands all trains to the kernel; on return it holds no pointer to them.
+pub(crate) trait Carrier {
+    fn carry(&mut self, load: &mut Load);
+}
+
+/// Sealed datagrams, and what is needed to send them.
+pub(crate) struct Load {
+    pub(crate) trains: Trains,
+    pub(crate) sockets: Sockets,
+    pub(crate) tally: IoTally,
+    /// Trains that were counted already.
+    counted: usize,
+}
+
+/// An egress over any carrier.
+pub(crate) struct Outbox<C> {
+    pub(crate) carrier: C,
+    pub(crate) load: Load,
+}
+
+impl<C: Carrier> Outbox<C> {
+    pub(crate) fn new(carrier: C, sockets: Sockets, segments_max: usize) -> Self {
+        Self { carrier, load: Load { trains: Trains::new(segments_max), sockets, tally: IoTally::default(), counted: 0 } }
+    }
+
+    /// Hands over everything that was committed.
+    pub(crate) fn send(&mut self) {
+        if !self.load.trains.is_empty() {
+            self.load.count();
+            self.carrier.carry(&mut self.load);
+            self.load.clear();
+        }
+    }
+}
+
+impl<C: Carrier> Egress for Outbox<C> {
+    fn reserve(&mut self, path: &Path, len: usize) -> Option<&mut [u8]> {
+        if !self.load.trains.has_room_for(len) {
+            self.load.tally.count(IoCounter::EarlyFlushes);
+            self.send();
+        }
+        self.load.trains.reserve(path, len)
+    }
+
+    fn commit(&mut self, len: usize) {
+        self.load.trains.commit(len);
+    }
+}
+
+impl Load {
+    /// Counts what was committed since the last time, as handed to the kernel.
+    pub(crate) fn count(&mut self) {
+        for train in self.trains.iter().skip(self.counted) {
+            self.tally.count(IoCounter::MessagesOut);
+            self.tally.add(IoCounter::DatagramsOut, train.segments);
+            self.tally.add(IoCounter::BytesOut, train.len);
+        }
+        self.counted = self.trains.iter().len();
+    }
+
+    /// Forgets the trains: the kernel has taken them.
+    pub(crate) fn clear(&mut self) {
+        self.trains.clear();
+        self.counted = 0;
+    }
+
+    /// Settles a train that the kernel did not take.
+    pub(crate) fn refused(&mut self, index: usize, error: &io::Error) {
+        let Some(&train) = self.trains.get(index) else { return };
+        match error.raw_os_error() {
+            // A path whose MTU is below a segment, or a device or policy that cannot segment.
+            Some(libc::EMSGSIZE | libc::EIO | libc::EINVAL) if train.segments > 1 => self.send_singly(&train),
+            _ => self.lost(error, train.segments),
+        }
+    }
+
+    fn send_singly(&mut self, train: &Train) {
+        self.tally.count(IoCounter::TrainsRefused);
+        self.trains.send_singly(train.path);
+        let Some(socket) = self.sockets.descriptor(train.path.local) else { return };
+        for datagram in self.trains.datagrams(train) {
+            if let Err(error) = send_lone(socket, &train.path.remote, datagram) {
+                count_lost(&mut self.tally, &error, 1);
+            }
+        }
+    }
+
+    fn lost(&mut self, error: &io::Error, datagrams: usize) {
+        count_lost(&mut self.tally, error, datagrams);
+    }
+}
+
+fn count_lost(tally: &mut IoTally, error: &io::Error, datagrams: usize) {
+    let full = matches!(error.raw_os_error(), Some(libc::EAGAIN | libc::ENOBUFS));
+    tally.add(if full { IoCounter::SendBufferFull } else { IoCounter::SendFailed }, datagrams);
+}
