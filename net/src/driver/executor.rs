@@ -1,7 +1,12 @@
 //! A shard on a pinned glommio executor, whose cooperative tasks (timers, mesh, files) run beside the packets.
 //!
-//! glommio sleeps on rings of its own, so the shard's bell is awaited there. Every task queue of this executor must be
-//! `Latency::Matters`: one busy queue without it delays packets by 100 ms. All of glommio that the workspace uses is here.
+//! glommio sleeps on rings of its own, so the shard's bell is awaited there. All of glommio that the workspace uses is here.
+//!
+//! glommio 0.9 loses wake-ups when its preemption timer fires at the wrong time: `run_task_queues` (executor/mod.rs:1314)
+//! takes a fired timer for "nothing to run", and the executor parks with a runnable task. A thread that is off its core for
+//! longer than the timer, between arming and checking it, is enough; with the 500 us that low latency asks for, a busy
+//! machine hangs a shard within minutes. So the timer is set beyond any such pause, `Latency` is left alone (it would
+//! shorten the timer), tasks beside the packets yield by themselves, and no sleep is longer than `SLEEP_MAX`.
 
 use std::future::Future;
 use std::io;
@@ -13,7 +18,7 @@ use std::time::Duration;
 use futures_io::AsyncRead;
 use glommio::net::TcpStream;
 use glommio::timer::Timer;
-use glommio::{GlommioError, Latency, LocalExecutor, LocalExecutorBuilder, Placement, Shares};
+use glommio::{GlommioError, LocalExecutor, LocalExecutorBuilder, Placement};
 use tidewire_core::machine::Machine;
 
 use super::{Next, Pace};
@@ -34,18 +39,14 @@ where
     Make: FnOnce() -> io::Result<Shard<M, Io>> + 'static,
 {
     executor(core)?.run(async move {
-        let queue = glommio::executor().create_task_queue(Shares::default(), PACKET_LATENCY, "packets");
-        let packets = async move {
-            drive(&mut make()?, spin).await;
-            Ok(())
-        };
-        glommio::spawn_local_into(packets, queue).map_err(refusal)?.await
+        drive(&mut make()?, spin).await;
+        Ok(())
     })
 }
 
 fn executor(core: Option<usize>) -> io::Result<LocalExecutor> {
     let placement = core.map_or(Placement::Unbound, Placement::Fixed);
-    LocalExecutorBuilder::new(placement).io_memory(IO_MEMORY_LEN).make().map_err(refusal)
+    LocalExecutorBuilder::new(placement).io_memory(IO_MEMORY_LEN).preempt_timer(PREEMPT_AFTER).make().map_err(refusal)
 }
 
 /// glommio's errors cannot leave this thread; their text can.
@@ -55,11 +56,16 @@ fn refusal(error: GlommioError<()>) -> io::Error {
 
 async fn drive<M: Machine, Io: PacketIo>(shard: &mut Shard<M, Io>, spin: Duration) {
     let mut pace = Pace::new(spin);
+    let mut yielded = clock::now();
     loop {
         let now = clock::now();
         let turn = shard.turn(now);
         match pace.next(shard, turn, now) {
-            Next::Turn => glommio::yield_if_needed().await,
+            Next::Turn if now.since(yielded) < YIELD_EVERY => {}
+            Next::Turn => {
+                yielded = now;
+                glommio::executor().yield_task_queue_now().await;
+            }
             Next::Sleep => sleep(shard).await,
             Next::End => break,
         }
@@ -78,9 +84,9 @@ async fn sleep<M: Machine, Io: PacketIo>(shard: &mut Shard<M, Io>) {
     shard.io().rouse();
 }
 
-/// Ends when `bell` is readable or `timeout` has passed.
+/// Ends when `bell` is readable or `timeout` has passed, or for no reason after a while.
 async fn readable_within(bell: RawFd, timeout: Option<Duration>) {
-    let Some(timeout) = timeout else { return readable(bell).await };
+    let timeout = timeout.unwrap_or(SLEEP_MAX).min(SLEEP_MAX);
     if timeout.is_zero() {
         return;
     }
@@ -110,7 +116,14 @@ async fn readable(bell: RawFd) {
 /// glommio registers this much memory three times against the locked-memory limit; no shard reads files through it.
 const IO_MEMORY_LEN: usize = 1 << 20;
 
-const PACKET_LATENCY: Latency = Latency::Matters(Duration::from_micros(500));
+/// How long a loaded shard keeps the tasks beside it waiting. A yield costs a few calls into the kernel.
+const YIELD_EVERY: Duration = Duration::from_millis(1);
+
+/// No thread that runs at all is off its core for this long.
+const PREEMPT_AFTER: Duration = Duration::from_secs(60);
+
+/// Should a wake-up be lost all the same, the shard goes on after this long.
+const SLEEP_MAX: Duration = Duration::from_secs(1);
 
 /// How long to sleep when readiness cannot be awaited.
 const BLIND_PAUSE: Duration = Duration::from_millis(1);
