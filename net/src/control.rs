@@ -89,7 +89,8 @@ mod tests {
 
     #[test]
     fn stamp_and_segment_size_are_read() {
-        let mut bytes = message(libc::SOL_SOCKET, libc::SO_TIMESTAMPNS, &[3_i64.to_ne_bytes(), 7_i64.to_ne_bytes()].concat());
+        let mut bytes =
+            message(libc::SOL_SOCKET, libc::SO_TIMESTAMPNS, &[3_i64.to_ne_bytes(), 7_i64.to_ne_bytes()].concat());
         bytes.extend(message(libc::SOL_IP, 1, &[1]));
         bytes.extend(message(libc::SOL_UDP, libc::UDP_GRO, &1200_i32.to_ne_bytes()));
         assert_eq!(read(&bytes), Incoming { stamp: Some(Duration::new(3, 7)), segment: Some(1200) });
@@ -97,7 +98,8 @@ mod tests {
 
     #[test]
     fn damaged_control_messages_are_passed_over() {
-        let whole = message(libc::SOL_SOCKET, libc::SO_TIMESTAMPNS, &[3_i64.to_ne_bytes(), 7_i64.to_ne_bytes()].concat());
+        let whole =
+            message(libc::SOL_SOCKET, libc::SO_TIMESTAMPNS, &[3_i64.to_ne_bytes(), 7_i64.to_ne_bytes()].concat());
         for cut in 0..whole.len() {
             assert_eq!(read(&whole[..cut]), Incoming::default());
         }

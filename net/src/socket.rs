@@ -21,18 +21,25 @@ impl Sockets {
     /// Binds `port` on each of `addresses`; port 0 takes whichever port the first address has free.
     pub(crate) fn bind(addresses: &[IpAddr], port: u16) -> io::Result<Self> {
         if addresses.is_empty() || addresses.len() > SOCKETS_MAX {
-            return Err(io::Error::new(io::ErrorKind::InvalidInput, format!("1 to {SOCKETS_MAX} media addresses, not {}", addresses.len())));
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidInput,
+                format!("1 to {SOCKETS_MAX} media addresses, not {}", addresses.len()),
+            ));
         }
-        let mut bound = Self { sockets: Vec::with_capacity(addresses.len()), addresses: Vec::with_capacity(addresses.len()) };
+        let mut bound =
+            Self { sockets: Vec::with_capacity(addresses.len()), addresses: Vec::with_capacity(addresses.len()) };
         for &address in addresses {
             let port = bound.addresses.first().map_or(port, SocketAddr::port);
-            bound.add(SocketAddr::new(address, port)).map_err(|error| io::Error::new(error.kind(), format!("{address} port {port}: {error}")))?;
+            bound
+                .add(SocketAddr::new(address, port))
+                .map_err(|error| io::Error::new(error.kind(), format!("{address} port {port}: {error}")))?;
         }
         Ok(bound)
     }
 
     fn add(&mut self, address: SocketAddr) -> io::Result<()> {
-        let socket = Socket::new(Domain::for_address(address), Type::DGRAM.nonblocking().cloexec(), Some(Protocol::UDP))?;
+        let socket =
+            Socket::new(Domain::for_address(address), Type::DGRAM.nonblocking().cloexec(), Some(Protocol::UDP))?;
         if address.is_ipv6() {
             socket.set_only_v6(true)?;
         }
@@ -68,7 +75,9 @@ impl Sockets {
 
     /// What the kernel gave of the receive and of the send buffer, in bytes: the least of all sockets.
     pub(crate) fn buffers(&self) -> (usize, usize) {
-        let least = |size: fn(&Socket) -> io::Result<usize>| self.sockets.iter().filter_map(|socket| size(socket).ok()).min().unwrap_or(0);
+        let least = |size: fn(&Socket) -> io::Result<usize>| {
+            self.sockets.iter().filter_map(|socket| size(socket).ok()).min().unwrap_or(0)
+        };
         // The kernel doubles what it is asked for, to make room for its own bookkeeping.
         (least(Socket::recv_buffer_size) / 2, least(Socket::send_buffer_size) / 2)
     }

@@ -144,7 +144,12 @@ where
     let (commands, command_letters) = mailbox::bounded(COMMANDS_LEN, waker.clone());
     let (progress, progress_letters) = mailbox::bounded(PROGRESS_LEN, waker.clone());
     let stopping = Arc::new(AtomicBool::new(false));
-    let inlets = Inlets { waker: waker.clone(), commands: command_letters, progress: progress_letters, stopping: Arc::clone(&stopping) };
+    let inlets = Inlets {
+        waker: waker.clone(),
+        commands: command_letters,
+        progress: progress_letters,
+        stopping: Arc::clone(&stopping),
+    };
     let handshake = handshakes(progress.clone());
 
     let (started, start) = mpsc::sync_channel(1);
@@ -166,7 +171,20 @@ where
         Ok(counters) => counters.map_err(NetError::Start)?,
         Err(mpsc::RecvError) => return Err(NetError::Panicked),
     };
-    Ok(ShardHandle { shard, io: plan.io, driver: plan.driver, addresses, buffers, commands, progress, counters, stopping, waker, ended, thread: Some(thread) })
+    Ok(ShardHandle {
+        shard,
+        io: plan.io,
+        driver: plan.driver,
+        addresses,
+        buffers,
+        commands,
+        progress,
+        counters,
+        stopping,
+        waker,
+        ended,
+        thread: Some(thread),
+    })
 }
 
 impl<C> ShardHandle<C> {
@@ -277,8 +295,12 @@ impl Plan {
     fn run<M: Machine + 'static>(self, sockets: Sockets, waker: Waker, build: impl Build<M>, started: &Started) {
         let (report, shard) = (started.clone(), self.shard.0);
         let run = AssertUnwindSafe(move || match self.io {
-            IoChoice::Uring => self.drive(build, report, move || Uring::new(sockets, &waker, self.segments_max, self.gro)),
-            IoChoice::Epoll | IoChoice::Auto => self.drive(build, report, move || Epoll::new(sockets, &waker, self.segments_max, self.gro)),
+            IoChoice::Uring => {
+                self.drive(build, report, move || Uring::new(sockets, &waker, self.segments_max, self.gro))
+            }
+            IoChoice::Epoll | IoChoice::Auto => {
+                self.drive(build, report, move || Epoll::new(sockets, &waker, self.segments_max, self.gro))
+            }
         });
         match catch_unwind(run) {
             Ok(Ok(())) => tracing::debug!(shard, "shard ended"),
@@ -295,7 +317,12 @@ impl Plan {
         }
     }
 
-    fn drive<M, Io>(self, build: impl Build<M>, started: Started, make_io: impl FnOnce() -> io::Result<Io> + 'static) -> io::Result<()>
+    fn drive<M, Io>(
+        self,
+        build: impl Build<M>,
+        started: Started,
+        make_io: impl FnOnce() -> io::Result<Io> + 'static,
+    ) -> io::Result<()>
     where
         M: Machine + 'static,
         Io: PacketIo + 'static,

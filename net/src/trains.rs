@@ -194,7 +194,9 @@ pub(crate) fn send_lone(socket: std::os::fd::RawFd, remote: &SocketAddr, bytes: 
     let mut name = Name::EMPTY;
     let len = name.write(remote) as libc::socklen_t;
     // SAFETY: readable bytes and a name of the stated lengths.
-    let sent = unsafe { libc::sendto(socket, bytes.as_ptr().cast(), bytes.len(), libc::MSG_DONTWAIT, name.0.as_ptr().cast(), len) };
+    let sent = unsafe {
+        libc::sendto(socket, bytes.as_ptr().cast(), bytes.len(), libc::MSG_DONTWAIT, name.0.as_ptr().cast(), len)
+    };
     if sent < 0 { Err(std::io::Error::last_os_error()) } else { Ok(()) }
 }
 

@@ -49,7 +49,13 @@ impl Epoll {
         if gro {
             sockets.receive_trains()?;
         }
-        Ok(Self { epoll, inbox: Inbox::new(), outbox: Outbox::new(SendMmsg, sockets, segments_max), ready: 0, precise: true })
+        Ok(Self {
+            epoll,
+            inbox: Inbox::new(),
+            outbox: Outbox::new(SendMmsg, sockets, segments_max),
+            ready: 0,
+            precise: true,
+        })
     }
 
     fn poll(&mut self, timeout: Option<Duration>) {
@@ -70,14 +76,25 @@ impl Epoll {
             let timeout = timeout.as_ref().map_or(std::ptr::null(), std::ptr::from_ref);
             let no_mask = std::ptr::null::<libc::sigset_t>();
             // SAFETY: as many writable events as `max` says, a timespec that outlives the call or null, no signal mask.
-            let count = unsafe { libc::syscall(libc::SYS_epoll_pwait2, self.epoll.as_raw_fd(), events.as_mut_ptr(), max, timeout, no_mask, 0_usize) };
+            let count = unsafe {
+                libc::syscall(
+                    libc::SYS_epoll_pwait2,
+                    self.epoll.as_raw_fd(),
+                    events.as_mut_ptr(),
+                    max,
+                    timeout,
+                    no_mask,
+                    0_usize,
+                )
+            };
             if count >= 0 || io::Error::last_os_error().raw_os_error() != Some(libc::ENOSYS) {
                 return usize::try_from(count).unwrap_or(0);
             }
             self.precise = false;
         }
         // Rounded up: a turn before the deadline would find nothing to do and ask again.
-        let timeout = timeout.map_or(-1, |timeout| i32::try_from(timeout.as_nanos().div_ceil(1_000_000)).unwrap_or(i32::MAX));
+        let timeout =
+            timeout.map_or(-1, |timeout| i32::try_from(timeout.as_nanos().div_ceil(1_000_000)).unwrap_or(i32::MAX));
         // SAFETY: as many writable events as `max` says.
         let count = unsafe { libc::epoll_wait(self.epoll.as_raw_fd(), events.as_mut_ptr(), max, timeout) };
         usize::try_from(count).unwrap_or(0)
@@ -211,7 +228,15 @@ impl Inbox {
         self.prepare();
         // SAFETY: every header points into arrays of ours, with their lengths; no slot is lent, since no message waits and
         // `&mut self` says that no batch is alive.
-        let count = unsafe { libc::recvmmsg(socket, self.headers.as_mut_ptr(), RECEIVE_SLOTS as u32, libc::MSG_DONTWAIT as _, std::ptr::null_mut()) };
+        let count = unsafe {
+            libc::recvmmsg(
+                socket,
+                self.headers.as_mut_ptr(),
+                RECEIVE_SLOTS as u32,
+                libc::MSG_DONTWAIT as _,
+                std::ptr::null_mut(),
+            )
+        };
         let Ok(count) = usize::try_from(count) else {
             return self.failed(&mut load.tally);
         };
@@ -305,7 +330,8 @@ fn send_run(socket: RawFd, mut start: usize, end: usize, load: &mut Load) {
     while start < end {
         let headers = load.trains.headers(start, end);
         // SAFETY: headers that point into the trains' own arrays, which nothing changes during the call.
-        let sent = unsafe { libc::sendmmsg(socket, headers.as_mut_ptr(), headers.len() as u32, libc::MSG_DONTWAIT as _) };
+        let sent =
+            unsafe { libc::sendmmsg(socket, headers.as_mut_ptr(), headers.len() as u32, libc::MSG_DONTWAIT as _) };
         match usize::try_from(sent) {
             Ok(sent) if sent > 0 => start += sent,
             _ => {

@@ -34,7 +34,10 @@ pub(crate) struct Outbox<C> {
 
 impl<C: Carrier> Outbox<C> {
     pub(crate) fn new(carrier: C, sockets: Sockets, segments_max: usize) -> Self {
-        Self { carrier, load: Load { trains: Trains::new(segments_max), sockets, tally: IoTally::default(), counted: 0 } }
+        Self {
+            carrier,
+            load: Load { trains: Trains::new(segments_max), sockets, tally: IoTally::default(), counted: 0 },
+        }
     }
 
     /// Hands over everything that was committed.

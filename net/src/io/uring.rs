@@ -176,7 +176,13 @@ impl Inbox {
 }
 
 /// The next arrived message that can be read.
-fn next(slots: &Slots, stamps: &Stamps, now: Instant, outbox: &mut Outbox<Ring>, lent: &mut Vec<u16>) -> Option<Message> {
+fn next(
+    slots: &Slots,
+    stamps: &Stamps,
+    now: Instant,
+    outbox: &mut Outbox<Ring>,
+    lent: &mut Vec<u16>,
+) -> Option<Message> {
     loop {
         let arrived = outbox.carrier.arrived.pop_front()?;
         if let Some(message) = read(slots, stamps, &arrived, now) {

@@ -64,7 +64,9 @@ fn loaded_shard_allocates_nothing_of_its_own() {
         let allocations = report(&rig) - before.1 - own;
         match rig.handle.driver() {
             // glommio allocates for each of its sleeps; the shard itself does not for any packet.
-            DriverChoice::Executor => println!("{}: {allocations} allocations of the runtime over 5,000 packets", rig.name),
+            DriverChoice::Executor => {
+                println!("{}: {allocations} allocations of the runtime over 5,000 packets", rig.name)
+            }
             DriverChoice::Plain | DriverChoice::Auto => assert_eq!(allocations, 0, "{}", rig.name),
         }
         rig.stop();

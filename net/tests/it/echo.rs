@@ -22,7 +22,11 @@ pub(crate) enum Command {
     /// Say what the shard's thread has used so far.
     Report,
     /// Send numbered datagrams of `len` bytes to each of `viewers`, viewer by viewer, as fan-out.
-    FanOut { viewers: Vec<SocketAddr>, packets: u32, len: usize },
+    FanOut {
+        viewers: Vec<SocketAddr>,
+        packets: u32,
+        len: usize,
+    },
     /// Ask the handshake threads for this many things at once.
     Handshakes(u32),
     Panic,

@@ -71,7 +71,9 @@ fn handshake_requests_without_room_are_held_in_order() {
         rig.command(Command::Handshakes(20));
         rig.await_counter(IoCounter::HandshakesHeld, 1);
         for wanted in 0..20 {
-            let Ok(Request::Close { connection }) = rig.requests.recv_timeout(PATIENCE) else { panic!("{}: {wanted}", rig.name) };
+            let Ok(Request::Close { connection }) = rig.requests.recv_timeout(PATIENCE) else {
+                panic!("{}: {wanted}", rig.name)
+            };
             assert_eq!(connection.slot, wanted, "{}", rig.name);
         }
         rig.stop();

@@ -20,8 +20,13 @@ pub(crate) fn echo_all(rig: &Rig, client: &UdpSocket, count: u64, seed: u64) {
         let numbers = start..count.min(start + WINDOW);
         numbers.clone().for_each(|number| assert!(client.send(&datagram(number)).is_ok()));
         for number in numbers {
-            let len = client.recv(&mut buffer).unwrap_or_else(|error| panic!("{}: datagram {number}: {error}", rig.name));
-            assert!(buffer[..len] == datagram(number), "{}: datagram {number} came back changed or out of order", rig.name);
+            let len =
+                client.recv(&mut buffer).unwrap_or_else(|error| panic!("{}: datagram {number}: {error}", rig.name));
+            assert!(
+                buffer[..len] == datagram(number),
+                "{}: datagram {number} came back changed or out of order",
+                rig.name
+            );
         }
     }
 }
@@ -30,7 +35,8 @@ pub(crate) fn echo_all(rig: &Rig, client: &UdpSocket, count: u64, seed: u64) {
 fn every_datagram_comes_back_unchanged_and_in_order() {
     for combination in COMBINATIONS {
         for (send, receive) in [(true, true), (false, false)] {
-            let rig = Rig::with(&tidewire_net::ShardConfig { offload: Offload { send, receive }, ..config(combination) });
+            let rig =
+                Rig::with(&tidewire_net::ShardConfig { offload: Offload { send, receive }, ..config(combination) });
             echo_all(&rig, &rig.client(), 3_000, 1);
             rig.stop();
         }
@@ -74,7 +80,10 @@ fn empty_and_oversized_datagrams_do_no_harm() {
 fn trains_from_a_client_are_cut_into_their_datagrams() {
     for combination in COMBINATIONS {
         for receive in [true, false] {
-            let rig = Rig::with(&tidewire_net::ShardConfig { offload: Offload { send: true, receive }, ..config(combination) });
+            let rig = Rig::with(&tidewire_net::ShardConfig {
+                offload: Offload { send: true, receive },
+                ..config(combination)
+            });
             let client = rig.client();
             let (train, size) = (noise(9, 1200 * 40 + 700), 1200);
             send_trains(&client, size as i32);
@@ -99,7 +108,10 @@ fn trains_from_a_client_are_cut_into_their_datagrams() {
 fn fan_out_reaches_every_viewer_in_order_slice_by_slice() {
     for combination in COMBINATIONS {
         for send in [true, false] {
-            let rig = Rig::with(&tidewire_net::ShardConfig { offload: Offload { send, receive: true }, ..config(combination) });
+            let rig = Rig::with(&tidewire_net::ShardConfig {
+                offload: Offload { send, receive: true },
+                ..config(combination)
+            });
             let clients: Vec<_> = (0..100).map(|_| rig.client()).collect();
             let viewers = clients.iter().map(|client| client.local_addr().unwrap()).collect();
             rig.command(Command::FanOut { viewers, packets: 20, len: 1200 });
@@ -131,7 +143,8 @@ fn burst_beyond_all_slots_is_received_to_the_last_datagram() {
         release.send(()).unwrap();
         let mut buffer = [0; 2048];
         for number in 0..burst {
-            let len = client.recv(&mut buffer).unwrap_or_else(|error| panic!("{}: datagram {number}: {error}", rig.name));
+            let len =
+                client.recv(&mut buffer).unwrap_or_else(|error| panic!("{}: datagram {number}: {error}", rig.name));
             assert!(buffer[..len] == noise(number, 300), "{}: datagram {number}", rig.name);
         }
         rig.await_counter(IoCounter::DatagramsIn, burst);

@@ -63,7 +63,12 @@ impl Rig {
         };
         let on_event = move |said| event.try_send(said).expect("a test that listens");
         let handle = spawn(config, Echo::new, handshakes, on_event).unwrap();
-        Self { name: format!("{:?} under {:?}, {:?}", config.io, config.driver, config.offload), handle, events, requests }
+        Self {
+            name: format!("{:?} under {:?}, {:?}", config.io, config.driver, config.offload),
+            handle,
+            events,
+            requests,
+        }
     }
 
     pub(crate) fn command(&self, command: Command) {
@@ -86,7 +91,13 @@ impl Rig {
     pub(crate) fn await_counter(&self, counter: IoCounter, value: u64) {
         let deadline = Instant::now() + PATIENCE;
         while self.counter(counter) < value {
-            assert!(Instant::now() < deadline, "{}: {} stays at {}, below {value}", self.name, counter.name(), self.counter(counter));
+            assert!(
+                Instant::now() < deadline,
+                "{}: {} stays at {}, below {value}",
+                self.name,
+                counter.name(),
+                self.counter(counter)
+            );
             std::thread::yield_now();
         }
     }
@@ -110,7 +121,13 @@ pub(crate) fn client_of(server: SocketAddr) -> UdpSocket {
 pub(crate) fn send_trains(socket: &UdpSocket, size: i32) {
     // SAFETY: an integer of the stated length, which the kernel only reads.
     let result = unsafe {
-        libc::setsockopt(socket.as_raw_fd(), libc::SOL_UDP, libc::UDP_SEGMENT, (&raw const size).cast(), size_of::<i32>() as u32)
+        libc::setsockopt(
+            socket.as_raw_fd(),
+            libc::SOL_UDP,
+            libc::UDP_SEGMENT,
+            (&raw const size).cast(),
+            size_of::<i32>() as u32,
+        )
     };
     assert_eq!(result, 0, "{}", std::io::Error::last_os_error());
 }

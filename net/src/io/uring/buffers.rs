@@ -32,7 +32,14 @@ impl BufferRing {
 
     pub(super) fn register(&self, ring: &Ring) -> io::Result<()> {
         // SAFETY: the entries stay where they are and are freed after the ring is closed (field order of `Uring`).
-        unsafe { ring.submitter().register_buf_ring_with_flags(self.entries.as_ptr() as u64, RECEIVE_SLOTS as u16, Self::GROUP, 0) }
+        unsafe {
+            ring.submitter().register_buf_ring_with_flags(
+                self.entries.as_ptr() as u64,
+                RECEIVE_SLOTS as u16,
+                Self::GROUP,
+                0,
+            )
+        }
     }
 
     /// Writes a slot behind the others; the kernel sees it after `publish`.

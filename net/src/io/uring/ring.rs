@@ -130,7 +130,8 @@ impl Ring {
 
     fn push_trains(&mut self, load: &mut Load) {
         for (index, (train, header)) in load.trains.with_headers().enumerate() {
-            let send = opcode::SendMsg::new(Fixed(train.path.local.into()), &raw const header.msg_hdr).flags(libc::MSG_DONTWAIT as u32);
+            let send = opcode::SendMsg::new(Fixed(train.path.local.into()), &raw const header.msg_hdr)
+                .flags(libc::MSG_DONTWAIT as u32);
             let entry = send.build().flags(squeue::Flags::SKIP_SUCCESS).user_data(SEND | index as u64);
             self.push(&entry);
         }
@@ -162,7 +163,13 @@ impl Ring {
         }
     }
 
-    fn enter_with(&self, submit: u32, want: u32, flags: EnterFlags, args: Option<&SubmitArgs<'_, '_>>) -> io::Result<usize> {
+    fn enter_with(
+        &self,
+        submit: u32,
+        want: u32,
+        flags: EnterFlags,
+        args: Option<&SubmitArgs<'_, '_>>,
+    ) -> io::Result<usize> {
         // SAFETY: `args` is the structure that EXT_ARG announces, and is absent without it.
         unsafe { self.ring.submitter().enter(submit, want, flags.bits(), args) }
     }
@@ -210,7 +217,13 @@ impl Carrier for Ring {
     }
 }
 
-fn receive_completed(completion: &cqueue::Entry, local: u8, arrived: &mut VecDeque<Arrived>, unarmed: &mut u64, tally: &mut IoTally) {
+fn receive_completed(
+    completion: &cqueue::Entry,
+    local: u8,
+    arrived: &mut VecDeque<Arrived>,
+    unarmed: &mut u64,
+    tally: &mut IoTally,
+) {
     let more = cqueue::more(completion.flags());
     if !more {
         *unarmed |= 1 << local;
