@@ -1,1 +1,67 @@
-fn main() {}
+//! `tidewire`: one program, whose subcommand picks the role.
+//!
+//! Joins the rooms: settings, the gateway, the media server with its shards, health and metrics. Decides nothing about
+//! media. Standard output has what was asked for, standard error the log; an exit code other than 0 has its reason on
+//! the last line of standard error.
+
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
+mod cli;
+mod settings;
+mod addresses;
+mod everything;
+mod media;
+mod http;
+mod tls;
+mod health;
+mod metrics;
+mod report;
+mod logs;
+mod output;
+mod shutdown;
+
+use std::process::ExitCode;
+use std::time::{Duration, SystemTime};
+
+use anyhow::{Context, Result};
+use tidewire_core::id::ChannelName;
+
+use crate::cli::{Failure, Task};
+use crate::settings::{Settings, Sources};
+
+fn main() -> ExitCode {
+    // Before anything makes a TLS configuration. Nothing else can have installed one.
+    let installed = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    debug_assert!(installed.is_ok());
+    let task = match cli::parse(std::env::args_os()) {
+        Ok(task) => task,
+        Err(Failure::Usage(usage)) => usage.exit(),
+        Err(Failure::Settings(error)) => return failed(&error.into()),
+    };
+    match run(task) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => failed(&error),
+    }
+}
+
+fn run(task: Task) -> Result<()> {
+    match task {
+        Task::Everything(sources) => everything::run(&sources),
+        Task::Token { sources, channel, lifetime } => print_token(&sources, &channel, lifetime),
+        Task::ShowSettings(sources) => Ok(output::print(&settings::in_force(&sources))?),
+        Task::SettingsPage => Ok(output::print(&settings::markdown())?),
+    }
+}
+
+fn print_token(sources: &Sources, channel: &ChannelName, lifetime: Duration) -> Result<()> {
+    let secret = Settings::secret_given(sources)?;
+    let now = SystemTime::UNIX_EPOCH.elapsed().context("the clock stands before 1970")?;
+    let token = tidewire_gateway::token::mint(&secret, channel, lifetime, now.as_secs());
+    Ok(output::print(&format_args!("{token}\n"))?)
+}
+
+#[allow(clippy::print_stderr, reason = "logging may not have begun")]
+fn failed(error: &anyhow::Error) -> ExitCode {
+    eprintln!("tidewire: {error:#}");
+    ExitCode::FAILURE
+}

@@ -4,6 +4,7 @@
 
 use std::fmt::Write;
 use std::path::Path;
+use std::process::Command;
 
 use tidewire_core::count::{Counter, Discard};
 use tidewire_gateway::problem::Code;
@@ -31,6 +32,13 @@ fn errors_page_lists_every_code() {
         row(&mut page, &[&code(refusal.wire()), &refusal.status().to_string(), refusal.meaning(), &again]);
     }
     settle("errors.md", &page);
+}
+
+#[test]
+fn settings_page_lists_every_setting() {
+    let program = Command::new(env!("CARGO_BIN_EXE_tidewire")).args(["settings", "--markdown"]).output();
+    let page = program.expect("the program starts").stdout;
+    settle("settings.md", &String::from_utf8(page).expect("the page is text"));
 }
 
 fn code(name: &str) -> String {

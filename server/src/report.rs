@@ -1,0 +1,206 @@
+//! What the program says once it is up: what it found on this machine, what it chose, and why.
+//!
+//! Facts in, lines out; finds nothing out by itself but the kernel's release. The page's address is the first fact,
+//! since it is what most people look for.
+
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
+
+use tidewire_net::handshake::Versions;
+
+use crate::addresses::Addresses;
+use crate::settings::{Io, Secret, Settings, Tls};
+
+/// How packets are moved.
+#[derive(Clone, Debug)]
+pub(crate) struct Packets {
+    /// The packet I/O that the shards run: `uring` or `epoll`.
+    pub(crate) io: String,
+    /// What turns the shards: `executor` or `plain`.
+    pub(crate) driver: String,
+    /// Whether io_uring works here, or why it does not.
+    pub(crate) uring: Result<(), String>,
+    /// The media port of each shard.
+    pub(crate) ports: Vec<u16>,
+}
+
+/// Everything that is known at the end of the start. Its `Display` is the report.
+#[derive(Debug)]
+pub(crate) struct Report<'a> {
+    pub(crate) settings: &'a Settings,
+    pub(crate) addresses: &'a Addresses,
+    pub(crate) packets: &'a Packets,
+    /// Where HTTP is served, its port as the system gave it.
+    pub(crate) listening: SocketAddr,
+    /// The kernel's release.
+    pub(crate) kernel: &'a str,
+    pub(crate) cores: usize,
+}
+
+/// The release of the running kernel, as `uname -r` has it.
+pub(crate) fn kernel() -> String {
+    let release = std::fs::read_to_string("/proc/sys/kernel/osrelease");
+    release.map_or_else(|_| "of unknown release".to_owned(), |text| text.trim().to_owned())
+}
+
+impl fmt::Display for Report<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "Tidewire {} on Linux {}", env!("CARGO_PKG_VERSION"), self.kernel)?;
+        for page in self.pages() {
+            writeln!(f, "  page       {page}")?;
+        }
+        writeln!(f, "  media      UDP {} on {}", ports(&self.packets.ports), list(&self.addresses.local))?;
+        if !self.addresses.announced.is_empty() {
+            writeln!(f, "  announced  {} beside these", list(&self.addresses.announced))?;
+        }
+        writeln!(f, "  shards     {} on {} cores", self.settings.shards, self.cores)?;
+        writeln!(f, "  packets    {}", self.packet_io())?;
+        writeln!(f, "  DTLS       {}", self.dtls())?;
+        writeln!(f, "  tokens     {}", self.tokens())?;
+        self.notes().into_iter().try_for_each(|note| writeln!(f, "  note       {note}"))
+    }
+}
+
+impl Report<'_> {
+    /// The addresses at which a browser finds the page.
+    fn pages(&self) -> Vec<String> {
+        let scheme = if self.settings.tls == Tls::Off { "http" } else { "https" };
+        let at = |ip: &IpAddr| format!("{scheme}://{}/", SocketAddr::new(*ip, self.listening.port()));
+        if !self.listening.ip().is_unspecified() {
+            return vec![at(&self.listening.ip())];
+        }
+        let reached = |ip: &&IpAddr| self.listening.is_ipv6() || ip.is_ipv4();
+        self.addresses.local.iter().chain(&self.addresses.announced).filter(reached).map(at).collect()
+    }
+
+    fn packet_io(&self) -> String {
+        let Packets { io, driver, uring, .. } = self.packets;
+        let why = match (self.settings.io, uring) {
+            (Io::Auto, Ok(())) => "io_uring works here".to_owned(),
+            (Io::Uring, _) => "as io = uring asks".to_owned(),
+            (Io::Epoll, Ok(())) => "as io = epoll asks, which is slower than io_uring, and that works here".to_owned(),
+            (Io::Auto | Io::Epoll, Err(reason)) => {
+                format!("slower: io_uring does not work here ({reason}), so every packet costs more system calls")
+            }
+        };
+        format!("{io}, driver {driver}: {why}")
+    }
+
+    fn dtls(&self) -> &'static str {
+        match self.settings.dtls {
+            Versions::Dtls12 => "1.2",
+            Versions::Dtls13 => "1.3 where the client offers it, else 1.2",
+        }
+    }
+
+    fn tokens(&self) -> &'static str {
+        match self.settings.secret {
+            Secret::Given(_) => "signed with the secret that was set",
+            Secret::Random(_) if self.settings.page_mints_tokens() => {
+                "signed with a secret made now; the page makes its own, for browsers on this machine"
+            }
+            Secret::Random(_) => "signed with a secret made now, so nobody can make one: set --secret",
+        }
+    }
+
+    /// What will probably surprise.
+    fn notes(&self) -> Vec<String> {
+        let mut notes = Vec::new();
+        if self.settings.tls == Tls::Off && !self.listening.ip().is_loopback() {
+            notes.push(
+                "browsers on other machines open camera and microphone only over HTTPS: --tls self-signed".to_owned(),
+            );
+        }
+        if matches!(&self.settings.secret, Secret::Given(secret) if secret.len() < SECRET_LEN_MIN) {
+            notes.push(format!("the secret is shorter than {SECRET_LEN_MIN} bytes, which makes it easier to guess"));
+        }
+        if !self.addresses.left_out.is_empty() {
+            notes.push(format!(
+                "too many addresses, not used: {}; choose with --media-ip",
+                list(&self.addresses.left_out)
+            ));
+        }
+        notes
+    }
+}
+
+/// RFC 7518 3.2: a key for HS256 has at least the size of its hash.
+const SECRET_LEN_MIN: usize = 32;
+
+fn ports(ports: &[u16]) -> String {
+    match ports {
+        [] => "nowhere".to_owned(),
+        [only] => only.to_string(),
+        [first, .., last] if usize::from(last.saturating_sub(*first)) + 1 == ports.len() => format!("{first}-{last}"),
+        many => many.iter().map(u16::to_string).collect::<Vec<_>>().join(", "),
+    }
+}
+
+fn list(addresses: &[IpAddr]) -> String {
+    addresses.iter().map(IpAddr::to_string).collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::settings::Sources;
+
+    #[test]
+    fn page_of_a_loopback_server_is_named_and_mints() {
+        let report = report(&[], "127.0.0.1:8080", Ok(()));
+        assert!(report.contains("  page       http://127.0.0.1:8080/\n"), "{report}");
+        assert!(report.contains("the page makes its own"), "{report}");
+        assert!(report.contains("uring, driver executor: io_uring works here\n"), "{report}");
+        assert!(!report.contains("note"), "{report}");
+    }
+
+    #[test]
+    fn where_io_uring_is_forbidden_it_says_that_it_is_slower_and_why() {
+        let report = report(&[], "127.0.0.1:1", Err("Operation not permitted (os error 1)".to_owned()));
+        assert!(
+            report.contains("slower: io_uring does not work here (Operation not permitted (os error 1))"),
+            "{report}"
+        );
+    }
+
+    #[test]
+    fn every_page_of_an_open_server_is_named_with_the_warning() {
+        let report = report(&[("listen", "0.0.0.0:80")], "0.0.0.0:80", Ok(()));
+        assert!(report.contains("http://192.0.2.1:80/") && report.contains("http://203.0.113.7:80/"), "{report}");
+        assert!(!report.contains("[2001:db8::1]:80"), "{report}");
+        assert!(report.contains("--tls self-signed") && report.contains("set --secret"), "{report}");
+    }
+
+    #[test]
+    fn short_secret_is_told_and_not_shown() {
+        let report = report(&[("secret", "hunter2")], "127.0.0.1:1", Ok(()));
+        assert!(report.contains("shorter than 32 bytes") && !report.contains("hunter2"), "{report}");
+    }
+
+    #[test]
+    fn ports_in_a_row_are_a_range() {
+        assert_eq!([&[][..], &[9], &[9, 10, 11], &[9, 11]].map(ports), ["nowhere", "9", "9-11", "9, 11"]);
+    }
+
+    fn report(flags: &[(&'static str, &str)], listening: &str, uring: Result<(), String>) -> String {
+        let flags = flags.iter().map(|(key, value)| (*key, vec![(*value).to_owned()]));
+        let settings = Settings::read(&Sources::new(flags, |_| None), 4, [0; 32]).unwrap();
+        let io = if uring.is_ok() { ("uring", "executor") } else { ("epoll", "plain") };
+        let packets = Packets { io: io.0.to_owned(), driver: io.1.to_owned(), uring, ports: vec![10_000, 10_001] };
+        let addresses = Addresses {
+            local: ["192.0.2.1", "2001:db8::1"].map(|ip| ip.parse().unwrap()).to_vec(),
+            announced: vec!["203.0.113.7".parse().unwrap()],
+            left_out: vec![],
+        };
+        let listening = listening.parse().unwrap();
+        let report = Report {
+            settings: &settings,
+            addresses: &addresses,
+            packets: &packets,
+            listening,
+            kernel: "6.18.0",
+            cores: 4,
+        };
+        report.to_string()
+    }
+}

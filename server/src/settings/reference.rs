@@ -1,0 +1,58 @@
+//! The settings as text: the reference page, and what is in force.
+
+use super::sources::{Source, Sources};
+use super::table::{Shape, TABLE};
+
+/// The reference page, `docs/reference/settings.md`.
+pub(crate) fn markdown() -> String {
+    let mut page = String::from(HEAD);
+    for setting in TABLE {
+        let list = if setting.shape == Shape::List { ", several with commas between" } else { "" };
+        page.push_str(&format!(
+            "\n## {key}\n\n{help}\n\n- Flag: `--{key} {value}`{list}\n- Environment: `{variable}`\n- Default: {default}\n",
+            key = setting.key,
+            help = setting.help,
+            value = setting.value,
+            variable = setting.variable(),
+            default = setting.default,
+        ));
+    }
+    page
+}
+
+/// Every setting with what holds and where that comes from, one a line.
+pub(crate) fn in_force(sources: &Sources) -> String {
+    let mut text = String::new();
+    for setting in TABLE {
+        let given = sources.of(setting);
+        let value = match &given {
+            Some(_) if setting.shape == Shape::Hidden => "(hidden)",
+            Some(given) => &given.text,
+            None => setting.default,
+        };
+        let source = given.as_ref().map_or(&Source::Default, |given| &given.source);
+        text.push_str(&format!("{:<12} {value}  ({})\n", setting.key, source.of(setting)));
+    }
+    text
+}
+
+const HEAD: &str = "\
+# Settings
+
+Written by `cargo xtask reference` from the registry in `server/src/settings/table.rs`; do not edit.
+
+Every setting can be given by flag, by environment variable, and by its name in a file. A flag goes before the
+environment, the environment before the file, the file before the default. An empty environment variable is one that is
+not set.
+
+The file is `tidewire.toml` in the working directory, or the one that `--config FILE` names:
+
+```toml
+listen = \"0.0.0.0:8443\"
+tls = \"self-signed\"
+media-ip = [\"192.0.2.7\", \"2001:db8::7\"]
+shards = 3
+```
+
+`tidewire settings` shows what is in force, and where each value comes from.
+";

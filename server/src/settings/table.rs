@@ -1,0 +1,162 @@
+//! The registry of settings.
+
+use super::Draft;
+use super::read::{self, Wrong};
+
+/// One setting, and all that is said about it anywhere.
+#[derive(Debug)]
+pub(crate) struct Setting {
+    /// The flag without its dashes and the key in the file; the environment variable follows from it.
+    pub(crate) key: &'static str,
+    /// What a value looks like.
+    pub(crate) value: &'static str,
+    /// What holds when nothing is set, in words.
+    pub(crate) default: &'static str,
+    pub(crate) shape: Shape,
+    /// One or more sentences for the operator.
+    pub(crate) help: &'static str,
+    pub(super) read: fn(&mut Draft, &str) -> Result<(), Wrong>,
+}
+
+/// How often a value may be given, and whether it may be shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Shape {
+    One,
+    /// Separated by commas; the flag may be repeated, the file may have an array.
+    List,
+    /// Never shown, not even in errors.
+    Hidden,
+}
+
+impl Setting {
+    /// `TIDEWIRE_UDP_PORT` for `udp-port`.
+    pub(crate) fn variable(&self) -> String {
+        format!("TIDEWIRE_{}", self.key.to_ascii_uppercase().replace('-', "_"))
+    }
+
+    pub(crate) fn of(key: &str) -> Option<&'static Self> {
+        TABLE.iter().find(|setting| setting.key == key)
+    }
+}
+
+/// Every setting, in the order of the reference page.
+pub(crate) const TABLE: &[Setting] = &[
+    Setting {
+        key: "listen",
+        value: "IP:PORT",
+        default: "127.0.0.1:8080",
+        shape: Shape::One,
+        help: "Where the page, WHIP, WHEP, health and metrics are served. Port 0 takes any that is free.",
+        read: read::listen,
+    },
+    Setting {
+        key: "media-ip",
+        value: "IP",
+        default: "every local address",
+        shape: Shape::List,
+        help: "Local addresses that media is sent from and received on. By default every local address, loopback \
+               included, IPv6 link-local excluded.",
+        read: read::media_ips,
+    },
+    Setting {
+        key: "announce-ip",
+        value: "IP",
+        default: "none",
+        shape: Shape::List,
+        help: "Addresses to announce to clients beside the media addresses: the public address of a NAT that hands the \
+               media ports on, one to one.",
+        read: read::announce_ips,
+    },
+    Setting {
+        key: "udp-port",
+        value: "PORT",
+        default: "10000",
+        shape: Shape::One,
+        help: "The media port of the first shard; each further shard has the next. 0 takes any that are free.",
+        read: read::udp_port,
+    },
+    Setting {
+        key: "shards",
+        value: "NUMBER",
+        default: "cores - 1, at least 1",
+        shape: Shape::One,
+        help: "Threads that forward media, each on a core of its own.",
+        read: read::shards,
+    },
+    Setting {
+        key: "io",
+        value: "auto|uring|epoll",
+        default: "auto",
+        shape: Shape::One,
+        help: "How packets are moved. auto takes io_uring where it works, and epoll, which is slower, where it does not.",
+        read: read::io,
+    },
+    Setting {
+        key: "dtls",
+        value: "1.2|1.3",
+        default: "1.2",
+        shape: Shape::One,
+        help: "The newest DTLS version that clients may use. With 1.3 the client chooses the cipher of its media, which in \
+               Chromium is AES-CM: sealing a packet then costs about four times as much as with AES-GCM.",
+        read: read::dtls,
+    },
+    Setting {
+        key: "spin-us",
+        value: "MICROSECONDS",
+        default: "0",
+        shape: Shape::One,
+        help: "How long a shard that has nothing to do looks for packets before it sleeps. More than 0 trades an idle core \
+               for some microseconds of delay.",
+        read: read::spin,
+    },
+    Setting {
+        key: "secret",
+        value: "TEXT",
+        default: "random, new at each start",
+        shape: Shape::Hidden,
+        help: "What signs and verifies tokens (HS256). Should be at least 32 random bytes. Other users of the machine see \
+               flags, so prefer the environment or the file.",
+        read: read::secret,
+    },
+    Setting {
+        key: "tls",
+        value: "off|self-signed",
+        default: "off, unless tls-cert is set",
+        shape: Shape::One,
+        help: "self-signed serves HTTPS with a certificate made at the start. Browsers warn of it, and then let a page on \
+               another machine use camera and microphone.",
+        read: read::tls,
+    },
+    Setting {
+        key: "tls-cert",
+        value: "FILE",
+        default: "none",
+        shape: Shape::One,
+        help: "Serve HTTPS with this certificate chain (PEM). Needs tls-key.",
+        read: read::certificate,
+    },
+    Setting {
+        key: "tls-key",
+        value: "FILE",
+        default: "none",
+        shape: Shape::One,
+        help: "The private key of tls-cert (PEM).",
+        read: read::key,
+    },
+    Setting {
+        key: "log",
+        value: "FILTER",
+        default: "info",
+        shape: Shape::One,
+        help: "What is logged: error, warn, info, debug or trace, also by module, as in `warn,tidewire_net=debug`.",
+        read: read::log,
+    },
+    Setting {
+        key: "log-format",
+        value: "text|json",
+        default: "text",
+        shape: Shape::One,
+        help: "How log lines are written to standard error.",
+        read: read::log_format,
+    },
+];

@@ -1,0 +1,163 @@
+use std::path::Path;
+
+use super::*;
+
+const CORES: usize = 4;
+const RANDOM: [u8; 32] = [9; 32];
+
+#[test]
+fn nothing_set_gives_the_defaults() {
+    let settings = read(&[], &[], "").unwrap();
+    assert_eq!(settings.listen.to_string(), "127.0.0.1:8080");
+    assert_eq!((settings.udp_port, settings.shards), (10_000, 3));
+    assert_eq!((settings.io, settings.dtls, settings.tls), (Io::Auto, Versions::Dtls12, Tls::Off));
+    assert_eq!(settings.secret, Secret::Random(RANDOM.to_vec()));
+    assert!(settings.media_ips.is_empty() && settings.announce_ips.is_empty() && settings.spin.is_zero());
+}
+
+#[test]
+fn flag_goes_before_environment_before_file() {
+    let file = "udp-port = 1\nshards = 1\nspin-us = 1";
+    let environment = [("TIDEWIRE_UDP_PORT", "2"), ("TIDEWIRE_SHARDS", "2")];
+    let settings = read(&[("udp-port", &["3"])], &environment, file).unwrap();
+    assert_eq!((settings.udp_port, settings.shards, settings.spin), (3, 2, Duration::from_micros(1)));
+}
+
+#[test]
+fn lists_are_taken_from_every_source_and_hold_each_address_once() {
+    let expected: Vec<IpAddr> = ["192.0.2.1", "2001:db8::1"].map(|ip| ip.parse().unwrap()).to_vec();
+    let flag = read(&[("media-ip", &["192.0.2.1", "2001:db8::1, 192.0.2.1"])], &[], "").unwrap();
+    let environment = read(&[], &[("TIDEWIRE_MEDIA_IP", "192.0.2.1,,2001:db8::1")], "").unwrap();
+    let file = read(&[], &[], "media-ip = ['192.0.2.1', '2001:db8::1']").unwrap();
+    for settings in [flag, environment, file] {
+        assert_eq!(settings.media_ips, expected);
+    }
+}
+
+#[test]
+fn every_setting_can_come_from_the_file() {
+    let file = "
+        listen = '[::]:80'
+        media-ip = '192.0.2.1'
+        announce-ip = ['203.0.113.7']
+        udp-port = 40000
+        shards = 2
+        io = 'epoll'
+        dtls = 1.3
+        spin-us = 50
+        secret = 'from the file'
+        tls-cert = 'chain.pem'
+        tls-key = 'key.pem'
+        log = 'warn,tidewire_net=debug'
+        log-format = 'json'
+    ";
+    let settings = read(&[], &[], file).unwrap();
+    assert_eq!((settings.io, settings.dtls, settings.udp_port), (Io::Epoll, Versions::Dtls13, 40_000));
+    assert_eq!(settings.secret, Secret::Given(b"from the file".to_vec()));
+    assert_eq!(settings.tls, Tls::Files { certificate: "chain.pem".into(), key: "key.pem".into() });
+    assert_eq!(settings.log.format, LogFormat::Json);
+}
+
+#[test]
+fn wrong_value_names_setting_source_and_mend() {
+    let error = read(&[], &[("TIDEWIRE_UDP_PORT", "70000")], "").unwrap_err().to_string();
+    let expected = "udp-port (the environment variable TIDEWIRE_UDP_PORT): \"70000\" is not a port. \
+                    Write a number from 0 to 65535.";
+    assert_eq!(error, expected);
+}
+
+#[test]
+fn values_that_make_no_sense_are_refused() {
+    for (key, value) in [
+        ("listen", "localhost"),
+        ("listen", "8080"),
+        ("media-ip", "eth0"),
+        ("media-ip", "0.0.0.0"),
+        ("media-ip", "fe80::1"),
+        ("media-ip", "192.0.2.1:10000"),
+        ("announce-ip", "224.0.0.1"),
+        ("udp-port", "-1"),
+        ("shards", "0"),
+        ("shards", "256"),
+        ("io", "af_xdp"),
+        ("dtls", "1.1"),
+        ("spin-us", "1000001"),
+        ("secret", ""),
+        ("tls", "on"),
+        ("tls-cert", ""),
+        ("log", "[["),
+        ("log-format", "xml"),
+    ] {
+        let error = read(&[(key, &[value])], &[], "").unwrap_err();
+        assert_eq!((&*error.setting, &*error.origin), (key, &*format!("the flag --{key}")), "{value}");
+    }
+}
+
+#[test]
+fn values_that_contradict_each_other_are_refused() {
+    let tls = |flags| read(flags, &[], "").unwrap_err().setting;
+    assert_eq!(tls(&[("tls-cert", &["a"])]), "tls-cert");
+    assert_eq!(tls(&[("tls-key", &["a"])]), "tls-key");
+    assert_eq!(tls(&[("tls", &["self-signed"]), ("tls-cert", &["a"]), ("tls-key", &["b"])]), "tls");
+    assert_eq!(tls(&[("udp-port", &["65534"])]), "udp-port");
+    assert!(read(&[("udp-port", &["65533"])], &[], "").is_ok());
+}
+
+#[test]
+fn file_that_says_something_unknown_is_refused() {
+    let unknown = read(&[], &[], "udp_port = 1").unwrap_err();
+    assert_eq!((&*unknown.setting, unknown.mend.contains("udp-port")), ("udp_port", true));
+    assert_eq!(read(&[], &[], "[media]\nip = 1").unwrap_err().setting, "media");
+    assert_eq!(read(&[], &[], "shards = true").unwrap_err().setting, "shards");
+    assert_eq!(read(&[], &[], "shards").unwrap_err().setting, "config");
+}
+
+#[test]
+fn file_that_was_asked_for_has_to_be_there() {
+    let absent = Path::new("/nowhere/tidewire.toml");
+    assert_eq!(Sources::default().with_file(Some(absent)).unwrap_err().setting, "config");
+    assert!(Sources::default().with_file(None).is_ok());
+}
+
+#[test]
+fn empty_variable_is_not_set() {
+    assert_eq!(read(&[], &[("TIDEWIRE_SHARDS", "")], "").unwrap().shards, 3);
+}
+
+#[test]
+fn one_core_still_has_a_shard() {
+    assert_eq!([1, 2, 8, 1000].map(default_shards), [1, 1, 7, 255]);
+}
+
+#[test]
+fn secret_is_shown_nowhere() {
+    let flags = [("secret", vec!["hunter2".to_owned()])];
+    let sources = Sources::new(flags, |_| None);
+    let settings = Settings::read(&sources, CORES, RANDOM).unwrap();
+    assert!(!format!("{settings:?}{}", in_force(&sources)).contains("hunter2"));
+}
+
+#[test]
+fn token_needs_a_secret_that_was_set() {
+    assert_eq!(Settings::secret_given(&Sources::default()).unwrap_err().setting, "secret");
+    let sources = Sources::new([("secret", vec!["ours".to_owned()])], |_| None);
+    assert_eq!(Settings::secret_given(&sources).unwrap(), b"ours");
+}
+
+#[test]
+fn page_mints_only_on_loopback_with_a_secret_of_its_own() {
+    let mints = |flags| read(flags, &[], "").unwrap().page_mints_tokens();
+    assert!(mints(&[]) && mints(&[("listen", &["[::1]:80"])]));
+    assert!(!mints(&[("listen", &["0.0.0.0:80"])]) && !mints(&[("secret", &["ours"])]));
+}
+
+fn read(
+    flags: &[(&'static str, &[&str])],
+    environment: &[(&str, &str)],
+    file: &str,
+) -> Result<Settings, SettingsError> {
+    let flags = flags.iter().map(|(key, values)| (*key, values.iter().map(|&value| value.to_owned()).collect()));
+    let of = |name: &str| environment.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned());
+    let sources = Sources::new(flags, of).with_toml(Path::new("test.toml"), file)?;
+    Settings::read(&sources, CORES, RANDOM)
+}
