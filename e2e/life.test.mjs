@@ -54,7 +54,7 @@ describe("life of a channel", () => {
       const { publisher, viewers } = await call(channel);
       const successor = await browser.client(server, channel);
       await successor.publish(codec);
-      await until("the first publisher is told", async () => (await publisher.sample()).state !== "connected");
+      await publisher.isClosed();
       for (const viewer of viewers) {
         await until("the successor's codec", async () => (await viewer.sample()).codec === `video/${codec}`);
         const { framesDecoded } = await viewer.sample();
@@ -84,7 +84,7 @@ describe("life of a channel", () => {
     assert.equal(code, 0, server.output);
     assert.ok(took_ms < 1000, `${took_ms} ms`);
     for (const client of [publisher, ...viewers]) {
-      await until("told", async () => (await client.sample()).state !== "connected", 5_000);
+      await client.isClosed(5_000);
     }
   });
 });

@@ -1,9 +1,8 @@
 // Chromium with a camera and a microphone of its own making, and pages that speak plain WHIP and WHEP.
 
-import { readFile } from "node:fs/promises";
-import { mkdtemp, rm } from "node:fs/promises";
-import { createServer } from "node:http";
 import { once } from "node:events";
+import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { createServer } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
@@ -50,6 +49,10 @@ export class Browser {
   async tab() {
     const page = await this.#context.newPage();
     page.on("pageerror", (error) => this.#faults.push(error.stack ?? error.message));
+    page.on("console", (message) => {
+      // A refusal by the server is an answer, not a fault of the page.
+      if (message.type() === "error" && !message.text().startsWith("Failed to load resource")) this.#faults.push(message.text());
+    });
     page.on("crash", () => this.#faults.push("the page crashed"));
     return page;
   }
@@ -104,6 +107,11 @@ export class Client {
 
   sample() {
     return this.page.evaluate(() => window.client.sample());
+  }
+
+  /** Waits until the server has closed the connection. */
+  async isClosed(within_ms) {
+    await until("closed by the server", async () => (await this.sample()).transport === "closed", within_ms);
   }
 
   async #connected() {

@@ -62,9 +62,12 @@ async function sample() {
   const reports = [...(await peer.getStats()).values()];
   const of = (type, kind) => reports.find((report) => report.type === type && (!kind || report.kind === kind)) ?? {};
   const video = [of("inbound-rtp", "video"), of("outbound-rtp", "video")].find((report) => report.id) ?? {};
+  const [{ sender, receiver }] = peer.getTransceivers();
+  const transport = sender.transport ?? receiver.transport;
   const { srtpCipher, tlsVersion, dtlsState } = of("transport");
   return {
     state: peer.connectionState,
+    transport: transport?.state,
     negotiations,
     srtpCipher,
     tlsVersion,

@@ -1,0 +1,79 @@
+// The server's own page, as a person uses it: on a desk and on a phone.
+
+import assert from "node:assert/strict";
+import { mkdir } from "node:fs/promises";
+import { join } from "node:path";
+import { after, afterEach, before, describe, test } from "node:test";
+
+import { Browser } from "./lib/browser.mjs";
+import { Server } from "./lib/server.mjs";
+import { until } from "./lib/until.mjs";
+
+const viewports = { desk: { width: 1280, height: 900 }, phone: { width: 390, height: 844 } };
+
+describe("the page", () => {
+  let browser;
+  let server;
+
+  before(async () => {
+    // With a secret of its own making the server makes the page's tokens.
+    server = await Server.start();
+    browser = await Browser.start();
+  });
+  after(async () => {
+    await browser?.stop();
+    await server?.stop();
+  });
+  afterEach(() => browser.closeTabs());
+
+  for (const [name, viewport] of Object.entries(viewports)) {
+    test(`publishes and watches side by side on a ${name}`, async () => {
+      const page = await browser.tab();
+      await page.setViewportSize(viewport);
+      await page.goto(server.origin);
+      await picture(page, `${name}-idle`);
+      await page.fill("#channel", `page-${name}`);
+      for (const side of ["#publish", "#watch"]) {
+        await page.click(`${side} .start`);
+        await page.waitForSelector(`${side} .state[data-state=live]`);
+        await advances(page, side);
+      }
+      await until("figures", () => page.$eval("#watch .meters", ({ textContent }) => /\d+×\d+/.test(textContent)));
+      await picture(page, `${name}-live`);
+      assert.ok(await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth), "wider than its window");
+      await page.click("#watch .start");
+      await page.waitForSelector("#watch .state[data-state=idle]");
+      await advances(page, "#publish");
+      await page.click("#publish .start");
+      await page.waitForSelector("#publish .state[data-state=idle]");
+      assert.deepEqual(browser.faults(), []);
+    });
+  }
+
+  test("shows what a refusal means", async () => {
+    const page = await browser.tab();
+    await page.goto(server.origin);
+    await page.click("#more summary");
+    await page.fill("#token", "no.token.atall");
+    await page.click("#watch .start");
+    await page.waitForSelector("#watch .problem:not([hidden])");
+    assert.notEqual(await page.$eval("#watch .problem", ({ textContent }) => textContent.trim()), "");
+    await picture(page, "refused");
+    assert.deepEqual(browser.faults(), []);
+  });
+});
+
+/** The picture of one side goes on. */
+async function advances(page, side) {
+  const frames = () => page.$eval(`${side} video`, (video) => video.getVideoPlaybackQuality().totalVideoFrames);
+  const before = await frames();
+  await until(`pictures in ${side}`, async () => (await frames()) > before + 5);
+}
+
+/** A screenshot for whoever wants to look, where `E2E_PICTURES` says. */
+async function picture(page, name) {
+  const directory = process.env.E2E_PICTURES;
+  if (!directory) return;
+  await mkdir(directory, { recursive: true });
+  await page.screenshot({ path: join(directory, `${name}.png`), fullPage: true });
+}
