@@ -7,6 +7,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod cli;
+mod cores;
 mod settings;
 mod addresses;
 mod everything;

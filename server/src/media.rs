@@ -1,47 +1,308 @@
 //! The media server's side of the program: shards, handshake threads, and the control loop between gateway and shards.
+//!
+//! The gateway's questions go to [`Control`], its commands to the shards, the shards' events back through control to the
+//! gateway. The loop is the only one that speaks to control, so nothing here is locked but the list of shards, which
+//! metrics read.
 
-use anyhow::Result;
-use tidewire_core::message::Event;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use aws_lc_rs::rand;
+use tidewire_core::handshake::Fingerprint;
+use tidewire_core::id::ShardId;
+use tidewire_core::limits::CONNECTIONS_MAX;
+use tidewire_core::message::{CloseReason, ErrorCode, Event, Request, Response};
 use tidewire_gateway::link::Question;
-use tokio::sync::mpsc;
+use tidewire_net::handshake::{Identity, Pool};
+use tidewire_net::{DriverChoice, IoChoice, Offload, ShardConfig, ShardHandle};
+use tidewire_sfu::{self as sfu, Control, SessionTable, ShardPlan, TableConfig};
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinHandle;
+use tokio::time::{sleep, timeout};
 
 use crate::addresses::Addresses;
+use crate::cores;
 use crate::metrics::Counts;
 use crate::report::Packets;
-use crate::settings::Settings;
+use crate::settings::{Io, Settings};
 
 /// The running media server.
 #[derive(Debug)]
 pub(crate) struct Media {
-    _questions: mpsc::Receiver<Question>,
-    _events: mpsc::Sender<Event>,
+    shards: Shards,
+    packets: Packets,
+    pool: Pool,
+    ending: oneshot::Sender<()>,
+    control: JoinHandle<()>,
 }
 
+/// The shards, for whoever reads their counters; emptied when they stop.
+type Handles = Arc<Mutex<Vec<ShardHandle<sfu::Command>>>>;
+
+#[derive(Clone, Debug)]
+struct Shards(Handles);
+
+/// An event and the shard that it is from.
+type Told = (ShardId, sfu::Event);
+
 impl Media {
+    /// Starts everything; must be called inside a tokio runtime.
     pub(crate) fn start(
-        _settings: &Settings,
-        _addresses: &Addresses,
+        settings: &Settings,
+        addresses: &Addresses,
         questions: mpsc::Receiver<Question>,
         events: mpsc::Sender<Event>,
     ) -> Result<Self> {
-        Ok(Self { _questions: questions, _events: events })
+        let identity = Identity::generate().context("cannot make the DTLS certificate")?;
+        let pool =
+            Pool::start(&identity, settings.dtls, HANDSHAKE_THREADS).context("cannot start handshake threads")?;
+        let secret = random()?;
+        // Two events for each slot of each shard, and a slot is used again only once both are read: it never overflows.
+        let (tell, told) = mpsc::channel(2 * CONNECTIONS_MAX * usize::from(settings.shards));
+        let handles = (0..settings.shards)
+            .map(|shard| start_shard(settings, addresses, ShardId(shard), secret, &pool, &tell))
+            .collect::<Result<Vec<_>>>()?;
+        let packets = packets(&handles);
+        let shards = Shards(Arc::new(Mutex::new(handles)));
+        let control = control(&shards, addresses, &secret, identity.fingerprint());
+        let (ending, ended) = oneshot::channel();
+        let turn = Loop { control, shards: shards.clone(), events };
+        let control = tokio::spawn(turn.run(questions, told, ended));
+        Ok(Self { shards, packets, pool, ending, control })
     }
 
     /// What it runs on, for the report.
     pub(crate) fn packets(&self) -> Packets {
-        Packets {
-            io: "none".to_owned(),
-            driver: "none".to_owned(),
-            uring: Err("no shard is wired yet".to_owned()),
-            ports: vec![],
-        }
+        self.packets.clone()
     }
 
     /// Asks every shard's published counters; never blocks.
     pub(crate) fn counts(&self) -> impl Fn() -> Counts + Send + Sync + 'static {
-        Vec::new
+        let shards = self.shards.clone();
+        move || shards.lock().iter().map(|shard| (shard.shard(), shard.counters())).collect()
     }
 
     /// Ends every connection properly and every thread, within `SHUTDOWN_MAX`.
-    pub(crate) async fn stop(self) {}
+    pub(crate) async fn stop(self) {
+        // The loop is gone only if it panicked, and then there is nobody to say goodbye.
+        if self.ending.send(()).is_ok() && timeout(GOODBYE_MAX, self.control).await.is_err() {
+            tracing::warn!("not every connection was closed in time");
+        }
+        let (pool, shards) = (self.pool, self.shards);
+        let threads = tokio::task::spawn_blocking(move || {
+            // The handshake threads first: what they say last goes out through the shards.
+            pool.stop();
+            let handles = std::mem::take(&mut *shards.lock());
+            for handle in handles {
+                if let Err(error) = handle.stop() {
+                    tracing::error!(%error, "a shard ended badly");
+                }
+            }
+        });
+        if let Err(error) = threads.await {
+            tracing::error!(%error, "the media threads ended badly");
+        }
+    }
 }
+
+impl Shards {
+    fn lock(&self) -> MutexGuard<'_, Vec<ShardHandle<sfu::Command>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Leaves a command with a shard, whose queue may be full for a moment. Says whether it was taken.
+    async fn command(&self, shard: ShardId, mut command: sfu::Command) -> bool {
+        for _ in 0..COMMAND_TRIES {
+            let refused = match self.lock().iter().find(|handle| handle.shard() == shard) {
+                Some(handle) => handle.command(command).err(),
+                None => return false,
+            };
+            let Some(refused) = refused else { return true };
+            command = refused.0;
+            sleep(COMMAND_PAUSE).await;
+        }
+        false
+    }
+}
+
+/// The control loop and all that it speaks to.
+struct Loop {
+    control: Control,
+    shards: Shards,
+    events: mpsc::Sender<Event>,
+}
+
+impl Loop {
+    async fn run(
+        mut self,
+        mut questions: mpsc::Receiver<Question>,
+        mut told: mpsc::Receiver<Told>,
+        mut ending: oneshot::Receiver<()>,
+    ) {
+        loop {
+            tokio::select! {
+                Some((shard, event)) = told.recv() => self.pass_on(shard, event).await,
+                Some((request, answer)) = questions.recv() => self.answer(request, answer).await,
+                _ = &mut ending => break,
+            }
+        }
+        self.say_goodbye(&mut told).await;
+    }
+
+    async fn answer(&mut self, request: Request, answer: oneshot::Sender<Response>) {
+        let opening = match &request {
+            Request::OpenUpstream { connection, .. } | Request::OpenDownstream { connection, .. } => Some(*connection),
+            Request::Restart { .. } | Request::Close { .. } => None,
+        };
+        let mut handled = self.control.handle(request);
+        for (shard, command) in handled.commands {
+            let id = opened(&command);
+            if !self.shards.command(shard, command).await {
+                tracing::error!(shard = shard.0, "a shard takes no commands");
+                if let Some(connection) = id {
+                    self.control.handle_event(shard, sfu::Event::Closed { connection, reason: CloseReason::Shutdown });
+                }
+                let detail = "the media server takes no commands at present".to_owned();
+                handled.response = Response::Refused { code: ErrorCode::MediaServerUnavailable, detail };
+            }
+        }
+        if answer.send(handled.response).is_err()
+            && let Some(connection) = opening
+        {
+            // Whoever asked is gone, and closes what it opened; this only says so.
+            tracing::debug!(%connection, "the answer to an opening was not awaited");
+        }
+    }
+
+    async fn pass_on(&mut self, shard: ShardId, event: sfu::Event) {
+        let Some(event) = self.control.handle_event(shard, event) else { return };
+        tracing::debug!(?event, "connection");
+        if self.events.send(event).await.is_err() {
+            tracing::debug!("the gateway hears no events any more");
+        }
+    }
+
+    /// Closes every connection and waits until the shards have said that they are closed.
+    async fn say_goodbye(&mut self, told: &mut mpsc::Receiver<Told>) {
+        let all: Vec<_> = self.shards.lock().iter().map(ShardHandle::shard).collect();
+        for shard in all {
+            self.shards.command(shard, sfu::Command::Shutdown).await;
+        }
+        while self.control.slots_taken() > 0 {
+            let Some((shard, event)) = told.recv().await else { return };
+            self.pass_on(shard, event).await;
+        }
+    }
+}
+
+/// The connection that a command opens, if it opens one.
+fn opened(command: &sfu::Command) -> Option<tidewire_core::id::ConnectionId> {
+    match command {
+        sfu::Command::OpenUpstream(open) => Some(open.connection),
+        sfu::Command::OpenDownstream(open) => Some(open.connection),
+        sfu::Command::Restart { .. } | sfu::Command::Close { .. } | sfu::Command::Shutdown => None,
+    }
+}
+
+fn start_shard(
+    settings: &Settings,
+    addresses: &Addresses,
+    shard: ShardId,
+    secret: [u8; 16],
+    pool: &Pool,
+    tell: &mpsc::Sender<Told>,
+) -> Result<ShardHandle<sfu::Command>> {
+    let config = ShardConfig {
+        shard,
+        addresses: addresses.local.clone(),
+        port: port(settings, shard),
+        io: io(settings.io),
+        driver: DriverChoice::Auto,
+        offload: Offload::default(),
+        core: cores::for_shard(shard, settings.shards),
+        spin: settings.spin,
+    };
+    let seed = u64::from_ne_bytes(random()?);
+    let tell = tell.clone();
+    let handle = tidewire_net::spawn(
+        &config,
+        move |_| SessionTable::new(TableConfig { shard, secret, seed }),
+        |progress| {
+            let sender = pool.sender_for(shard, progress);
+            move |request| sender.send(request)
+        },
+        move |event| {
+            if tell.try_send((shard, event)).is_err() {
+                tracing::error!(shard = shard.0, "an event was lost: the control loop has ended");
+            }
+        },
+    );
+    handle.with_context(|| format!("cannot start shard {} on UDP port {}", shard.0, config.port))
+}
+
+/// Ports count up from the first; zero lets the system choose each.
+fn port(settings: &Settings, shard: ShardId) -> u16 {
+    if settings.udp_port == 0 { 0 } else { settings.udp_port.saturating_add(shard.0.into()) }
+}
+
+const fn io(io: Io) -> IoChoice {
+    match io {
+        Io::Auto => IoChoice::Auto,
+        Io::Uring => IoChoice::Uring,
+        Io::Epoll => IoChoice::Epoll,
+    }
+}
+
+fn control(shards: &Shards, addresses: &Addresses, secret: &[u8; 16], fingerprint: Fingerprint) -> Control {
+    let plan = |handle: &ShardHandle<sfu::Command>| ShardPlan {
+        shard: handle.shard(),
+        candidates: candidates(handle.addresses(), &addresses.announced),
+    };
+    let entropy = Box::new(|bytes: &mut [u8]| {
+        // Without randomness there is no safe connection to offer; the library fails only where the system has none.
+        rand::fill(bytes).unwrap_or_else(|_| unreachable!("the random source that made the certificate has failed"));
+    });
+    Control::new(shards.lock().iter().map(plan).collect(), secret, fingerprint, entropy)
+}
+
+/// What was bound, and what is announced beside it on the same port.
+fn candidates(bound: &[SocketAddr], announced: &[IpAddr]) -> Vec<SocketAddr> {
+    let port = bound.first().map_or(0, SocketAddr::port);
+    let beside = announced.iter().map(|ip| SocketAddr::new(*ip, port));
+    beside.chain(bound.iter().copied()).collect()
+}
+
+fn packets(handles: &[ShardHandle<sfu::Command>]) -> Packets {
+    let io = match handles.first().map(ShardHandle::io) {
+        Some(IoChoice::Uring) => "uring",
+        Some(IoChoice::Epoll | IoChoice::Auto) | None => "epoll",
+    };
+    let driver = match handles.first().map(ShardHandle::driver) {
+        Some(DriverChoice::Executor) => "executor",
+        Some(DriverChoice::Plain | DriverChoice::Auto) | None => "plain",
+    };
+    Packets {
+        io: io.to_owned(),
+        driver: driver.to_owned(),
+        uring: tidewire_net::probe().uring.clone(),
+        ports: handles.iter().filter_map(|handle| Some(handle.addresses().first()?.port())).collect(),
+    }
+}
+
+fn random<const N: usize>() -> Result<[u8; N]> {
+    let mut bytes = [0; N];
+    rand::fill(&mut bytes).ok().context("the system gives no random bytes")?;
+    Ok(bytes)
+}
+
+/// One thread takes two thousand handshakes a second.
+const HANDSHAKE_THREADS: usize = 1;
+
+/// How often, and how long apart, a command is offered to a shard whose queue is full.
+const COMMAND_TRIES: usize = 100;
+const COMMAND_PAUSE: Duration = Duration::from_millis(1);
+
+/// How long closing every connection may take.
+const GOODBYE_MAX: Duration = Duration::from_millis(400);

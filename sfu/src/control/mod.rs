@@ -123,6 +123,11 @@ impl Control {
         self.connections.len()
     }
 
+    /// Slots that are not free yet: open connections, and those that are being closed.
+    pub fn slots_taken(&self) -> usize {
+        self.shards.iter().map(ShardSlots::taken).sum()
+    }
+
     /// Channels with anybody in them.
     pub fn channels(&self) -> usize {
         self.channels.len()
