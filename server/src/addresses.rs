@@ -5,14 +5,16 @@
 
 use std::collections::BTreeSet;
 use std::io;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
-use crate::settings::{ADDRESSES_MAX, Settings, is_link_local};
+use tidewire_core::limits::SOCKETS_MAX;
+
+use crate::settings::{Settings, is_link_local};
 
 /// Where clients reach this media server.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Addresses {
-    /// To bind, best first, at most `ADDRESSES_MAX`.
+    /// To bind, best first, at most `SOCKETS_MAX`.
     pub(crate) local: Vec<IpAddr>,
     /// To announce beside these, on the same ports.
     pub(crate) announced: Vec<IpAddr>,
@@ -31,12 +33,21 @@ impl Addresses {
         Ok(addresses)
     }
 
+    /// What to tell clients of a shard: the announced addresses with the shard's port, then what it bound.
+    pub(crate) fn candidates(&self, bound: &[SocketAddr]) -> Vec<SocketAddr> {
+        let port = bound.first().map(SocketAddr::port);
+        let announced =
+            port.into_iter().flat_map(|port| self.announced.iter().map(move |&ip| SocketAddr::new(ip, port)));
+        let beside = announced.filter(|candidate| !bound.contains(candidate));
+        beside.chain(bound.iter().copied()).collect()
+    }
+
     fn take(&mut self, found: impl IntoIterator<Item = IpAddr>) {
         let usable = found.into_iter().filter(|ip| !is_link_local(ip));
         // What reaches other machines first, and IPv4 first, since every client has that.
         let ranked: BTreeSet<_> = usable.map(|ip| (ip.is_loopback(), ip.is_ipv6(), ip)).collect();
         let mut ranked = ranked.into_iter().map(|(.., ip)| ip);
-        self.local = ranked.by_ref().take(ADDRESSES_MAX).collect();
+        self.local = ranked.by_ref().take(SOCKETS_MAX).collect();
         self.left_out = ranked.collect();
     }
 }
@@ -61,8 +72,17 @@ mod tests {
     #[test]
     fn addresses_beyond_the_bound_are_left_out_and_told() {
         let mut addresses = Addresses::default();
-        addresses.take((0..=ADDRESSES_MAX as u32).map(|n| IpAddr::from((0xC000_0200 + n).to_be_bytes())));
-        assert_eq!((addresses.local.len(), addresses.left_out.len()), (ADDRESSES_MAX, 1));
+        addresses.take((0..=SOCKETS_MAX as u32).map(|n| IpAddr::from((0xC000_0200 + n).to_be_bytes())));
+        assert_eq!((addresses.local.len(), addresses.left_out.len()), (SOCKETS_MAX, 1));
+    }
+
+    #[test]
+    fn announced_addresses_have_the_ports_of_the_shard() {
+        let addresses = Addresses { announced: ["203.0.113.7", "192.0.2.1"].map(ip).to_vec(), ..Addresses::default() };
+        let bound = ["192.0.2.1:9", "[2001:db8::1]:9"].map(|address| address.parse::<SocketAddr>().unwrap());
+        let candidates = ["203.0.113.7:9".parse().unwrap(), bound[0], bound[1]];
+        assert_eq!(addresses.candidates(&bound), candidates);
+        assert_eq!(addresses.candidates(&[]), []);
     }
 
     #[test]

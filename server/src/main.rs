@@ -31,6 +31,7 @@ use crate::cli::{Failure, Task};
 use crate::settings::{Settings, Sources};
 
 fn main() -> ExitCode {
+    tidewire_net::prepare_process();
     // Before anything makes a TLS configuration. Nothing else can have installed one.
     let installed = rustls::crypto::aws_lc_rs::default_provider().install_default();
     debug_assert!(installed.is_ok());

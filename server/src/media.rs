@@ -4,7 +4,6 @@
 //! gateway. The loop is the only one that speaks to control, so nothing here is locked but the list of shards, which
 //! metrics read.
 
-use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -16,7 +15,7 @@ use tidewire_core::limits::CONNECTIONS_MAX;
 use tidewire_core::message::{CloseReason, ErrorCode, Event, Request, Response};
 use tidewire_gateway::link::Question;
 use tidewire_net::handshake::{Identity, Pool};
-use tidewire_net::{DriverChoice, IoChoice, Offload, ShardConfig, ShardHandle};
+use tidewire_net::{Offload, ShardConfig, ShardHandle};
 use tidewire_sfu::{self as sfu, Control, SessionTable, ShardPlan, TableConfig};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
@@ -24,9 +23,9 @@ use tokio::time::{sleep, timeout};
 
 use crate::addresses::Addresses;
 use crate::cores;
-use crate::metrics::Counts;
+use crate::metrics::{Counts, Owner};
 use crate::report::Packets;
-use crate::settings::{Io, Settings};
+use crate::settings::Settings;
 
 /// The running media server.
 #[derive(Debug)]
@@ -64,7 +63,7 @@ impl Media {
         let handles = (0..settings.shards)
             .map(|shard| start_shard(settings, addresses, ShardId(shard), secret, &pool, &tell))
             .collect::<Result<Vec<_>>>()?;
-        let packets = packets(&handles);
+        let packets = Packets::of(&handles, tidewire_net::probe()).context("there is no shard")?;
         let shards = Shards(Arc::new(Mutex::new(handles)));
         let control = control(&shards, addresses, &secret, identity.fingerprint());
         let (ending, ended) = oneshot::channel();
@@ -80,8 +79,13 @@ impl Media {
 
     /// Asks every shard's published counters; never blocks.
     pub(crate) fn counts(&self) -> impl Fn() -> Counts + Send + Sync + 'static {
-        let shards = self.shards.clone();
-        move || shards.lock().iter().map(|shard| (shard.shard(), shard.counters())).collect()
+        let (shards, handshakes) = (self.shards.clone(), self.pool.tally_view());
+        move || {
+            let handshakes = (Owner::Handshakes, handshakes().values().collect());
+            let shards = shards.lock();
+            let of_shards = shards.iter().map(|shard| (Owner::Shard(shard.shard()), shard.counters()));
+            of_shards.chain([handshakes]).collect()
+        }
     }
 
     /// Ends every connection properly and every thread, within `SHUTDOWN_MAX`.
@@ -218,8 +222,8 @@ fn start_shard(
         shard,
         addresses: addresses.local.clone(),
         port: port(settings, shard),
-        io: io(settings.io),
-        driver: DriverChoice::Auto,
+        io: settings.io,
+        driver: settings.driver,
         offload: Offload::default(),
         core: cores::for_shard(shard, settings.shards),
         spin: settings.spin,
@@ -247,48 +251,16 @@ fn port(settings: &Settings, shard: ShardId) -> u16 {
     if settings.udp_port == 0 { 0 } else { settings.udp_port.saturating_add(shard.0.into()) }
 }
 
-const fn io(io: Io) -> IoChoice {
-    match io {
-        Io::Auto => IoChoice::Auto,
-        Io::Uring => IoChoice::Uring,
-        Io::Epoll => IoChoice::Epoll,
-    }
-}
-
 fn control(shards: &Shards, addresses: &Addresses, secret: &[u8; 16], fingerprint: Fingerprint) -> Control {
     let plan = |handle: &ShardHandle<sfu::Command>| ShardPlan {
         shard: handle.shard(),
-        candidates: candidates(handle.addresses(), &addresses.announced),
+        candidates: addresses.candidates(handle.addresses()),
     };
     let entropy = Box::new(|bytes: &mut [u8]| {
         // Without randomness there is no safe connection to offer; the library fails only where the system has none.
         rand::fill(bytes).unwrap_or_else(|_| unreachable!("the random source that made the certificate has failed"));
     });
     Control::new(shards.lock().iter().map(plan).collect(), secret, fingerprint, entropy)
-}
-
-/// What was bound, and what is announced beside it on the same port.
-fn candidates(bound: &[SocketAddr], announced: &[IpAddr]) -> Vec<SocketAddr> {
-    let port = bound.first().map_or(0, SocketAddr::port);
-    let beside = announced.iter().map(|ip| SocketAddr::new(*ip, port));
-    beside.chain(bound.iter().copied()).collect()
-}
-
-fn packets(handles: &[ShardHandle<sfu::Command>]) -> Packets {
-    let io = match handles.first().map(ShardHandle::io) {
-        Some(IoChoice::Uring) => "uring",
-        Some(IoChoice::Epoll | IoChoice::Auto) | None => "epoll",
-    };
-    let driver = match handles.first().map(ShardHandle::driver) {
-        Some(DriverChoice::Executor) => "executor",
-        Some(DriverChoice::Plain | DriverChoice::Auto) | None => "plain",
-    };
-    Packets {
-        io: io.to_owned(),
-        driver: driver.to_owned(),
-        uring: tidewire_net::probe().uring.clone(),
-        ports: handles.iter().filter_map(|handle| Some(handle.addresses().first()?.port())).collect(),
-    }
 }
 
 fn random<const N: usize>() -> Result<[u8; N]> {

@@ -1,6 +1,6 @@
 //! `/metrics` in the OpenMetrics text format, made from the registries of what is counted.
 //!
-//! Every scrape asks for each shard's published values and writes them by the registries' names, so a counter that is
+//! Every scrape asks for the published values of shards and handshake threads and writes them by the registries' names, so a counter that is
 //! added there is here too. Counts nothing itself.
 
 use std::fmt;
@@ -12,19 +12,29 @@ use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
 use axum::routing::get;
 use prometheus_client::collector::Collector;
-use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, NoLabelSet, text};
+use prometheus_client::encoding::{DescriptorEncoder, NoLabelSet, text};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::Registry;
 use tidewire_core::count::{Counter, Discard};
 use tidewire_core::id::ShardId;
+use tidewire_net::count::IoCounter;
 
-/// What every shard published last: its machine's tally in the order of the registries.
-pub(crate) type Counts = Vec<(ShardId, Vec<u64>)>;
+/// What everybody who counts published last.
+pub(crate) type Counts = Vec<(Owner, Vec<u64>)>;
+
+/// Who counted, and so in which order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Owner {
+    /// As `ShardHandle::counters` has it: the machine's tally, then the packet I/O's.
+    Shard(ShardId),
+    /// The handshake threads together: a tally alone, of which they use a few places.
+    Handshakes,
+}
 
 /// The route; `counts` is asked at every scrape and must not block.
 pub(crate) fn routes(counts: impl Fn() -> Counts + Send + Sync + 'static) -> Router {
     let mut registry = Registry::with_prefix("tidewire");
-    registry.register_collector(Box::new(Shards(Box::new(counts))));
+    registry.register_collector(Box::new(Published(Box::new(counts))));
     Router::new().route("/metrics", get(scrape)).with_state(Arc::new(registry))
 }
 
@@ -39,42 +49,56 @@ async fn scrape(State(registry): State<Arc<Registry>>) -> impl IntoResponse {
 
 const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
-struct Shards(Box<dyn Fn() -> Counts + Send + Sync>);
+struct Published(Box<dyn Fn() -> Counts + Send + Sync>);
 
-impl fmt::Debug for Shards {
+impl fmt::Debug for Published {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Shards(..)")
+        f.write_str("Published(..)")
     }
 }
 
-impl Collector for Shards {
+impl Collector for Published {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
         let counts = (self.0)();
-        for (column, counter) in Counter::ALL.iter().enumerate() {
-            let mut family =
-                encoder.encode_descriptor(counter.name(), counter.help().trim(), None, MetricType::Counter)?;
-            for (shard, values) in &counts {
-                one(&mut family, &[("shard", shard.0.to_string())], values.get(column))?;
-            }
+        let machine = Counter::ALL.iter().map(|counter| (counter.name(), counter.help()));
+        for (column, (name, help)) in machine.enumerate() {
+            family(&mut encoder, name, help, &counts, &[(column, None)])?;
         }
-        let mut family = encoder.encode_descriptor("discards", DISCARDS_HELP, None, MetricType::Counter)?;
-        for (shard, values) in &counts {
-            for (column, reason) in Discard::ALL.iter().enumerate() {
-                let labels = [("shard", shard.0.to_string()), ("reason", reason.name().to_owned())];
-                one(&mut family, &labels, values.get(Counter::ALL.len() + column))?;
-            }
+        let reasons: Vec<_> =
+            (Counter::ALL.len()..).zip(Discard::ALL.iter().map(|reason| Some(reason.name()))).collect();
+        family(&mut encoder, "discards", DISCARDS_HELP, &counts, &reasons)?;
+        let io = IoCounter::ALL.iter().map(|counter| (counter.name(), counter.help()));
+        for (column, (name, help)) in (Counter::ALL.len() + Discard::ALL.len()..).zip(io) {
+            family(&mut encoder, name, help, &counts, &[(column, None)])?;
         }
         Ok(())
     }
 }
 
-fn one(
-    family: &mut prometheus_client::encoding::MetricEncoder<'_>,
-    labels: &impl EncodeLabelSet,
-    value: Option<&u64>,
+/// Writes one metric: a line for each owner and each of `columns`, which have their place in the values and a reason.
+fn family(
+    encoder: &mut DescriptorEncoder<'_>,
+    name: &str,
+    help: &str,
+    counts: &Counts,
+    columns: &[(usize, Option<&str>)],
 ) -> fmt::Result {
-    let value = value.copied().unwrap_or_default();
-    family.encode_family(labels)?.encode_counter::<NoLabelSet, _, u64>(&value, None)
+    let mut family = encoder.encode_descriptor(name, help.trim(), None, MetricType::Counter)?;
+    for (owner, values) in counts {
+        for (column, reason) in columns {
+            let value = values.get(*column).copied().unwrap_or_default();
+            let (key, owner) = match owner {
+                Owner::Shard(shard) => ("shard", shard.0.to_string()),
+                // Most places are not theirs, and would be noise.
+                Owner::Handshakes if value == 0 => continue,
+                Owner::Handshakes => ("threads", "handshake".to_owned()),
+            };
+            let labels: Vec<_> =
+                [(key, owner.as_str())].into_iter().chain(reason.map(|reason| ("reason", reason))).collect();
+            family.encode_family(&labels)?.encode_counter::<NoLabelSet, _, u64>(&value, None)?;
+        }
+    }
+    Ok(())
 }
 
 const DISCARDS_HELP: &str = "Datagrams and packets that went no further, by reason.";
@@ -84,6 +108,7 @@ mod tests {
     use axum::body::{Body, to_bytes};
     use axum::http::Request;
     use tidewire_core::count::Tally;
+    use tidewire_net::count::IoTally;
     use tower::ServiceExt;
 
     use super::*;
@@ -93,8 +118,11 @@ mod tests {
         let mut tally = Tally::default();
         tally.add(Counter::Forwarded, 7);
         tally.discard(Discard::StunBadIntegrity);
-        let values: Vec<u64> = tally.values().collect();
-        let page = page(move || vec![(ShardId(0), values.clone()), (ShardId(1), vec![])]).await;
+        let mut io = IoTally::default();
+        io.count(IoCounter::Sleeps);
+        let values: Vec<u64> = tally.values().chain(io.values()).collect();
+        let shards = [(Owner::Shard(ShardId(0)), values), (Owner::Shard(ShardId(1)), vec![])];
+        let page = page(move || shards.to_vec()).await;
         for counter in Counter::ALL {
             assert!(page.contains(&format!("\ntidewire_{}_total{{shard=\"1\"}} 0\n", counter.name())), "{page}");
         }
@@ -102,9 +130,23 @@ mod tests {
             let labels = format!("shard=\"1\",reason=\"{}\"", reason.name());
             assert!(page.contains(&format!("\ntidewire_discards_total{{{labels}}} 0\n")), "{page}");
         }
+        for counter in IoCounter::ALL {
+            assert!(page.contains(&format!("\ntidewire_{}_total{{shard=\"1\"}} 0\n", counter.name())), "{page}");
+        }
+        assert!(page.contains("\ntidewire_shard_sleeps_total{shard=\"0\"} 1\n"));
         assert!(page.contains("\ntidewire_rtp_forwarded_total{shard=\"0\"} 7\n"));
         assert!(page.contains("\ntidewire_discards_total{shard=\"0\",reason=\"stun_bad_integrity\"} 1\n"));
         assert!(page.ends_with("# EOF\n"));
+    }
+
+    #[tokio::test]
+    async fn handshake_threads_tell_only_what_they_counted() {
+        let mut tally = Tally::default();
+        tally.count(Counter::HandshakesCompleted);
+        let values: Vec<u64> = tally.values().collect();
+        let page = page(move || vec![(Owner::Handshakes, values.clone())]).await;
+        let told: Vec<_> = page.lines().filter(|line| line.contains("handshake\"")).collect();
+        assert_eq!(told, ["tidewire_handshakes_completed_total{threads=\"handshake\"} 1"]);
     }
 
     async fn page(counts: impl Fn() -> Counts + Send + Sync + 'static) -> String {

@@ -6,22 +6,43 @@
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 
+use tidewire_core::limits::SOCKET_BUFFER_LEN;
 use tidewire_net::handshake::Versions;
+use tidewire_net::{DriverChoice, IoChoice, Probe, ShardHandle};
 
 use crate::addresses::Addresses;
-use crate::settings::{Io, Secret, Settings, Tls};
+use crate::settings::{Secret, Settings, Tls};
 
 /// How packets are moved.
 #[derive(Clone, Debug)]
 pub(crate) struct Packets {
-    /// The packet I/O that the shards run: `uring` or `epoll`.
-    pub(crate) io: String,
-    /// What turns the shards: `executor` or `plain`.
-    pub(crate) driver: String,
+    pub(crate) io: IoChoice,
+    pub(crate) driver: DriverChoice,
     /// Whether io_uring works here, or why it does not.
     pub(crate) uring: Result<(), String>,
+    /// Datagrams that the kernel takes in one message.
+    pub(crate) train_segments_max: usize,
+    /// Bytes of each socket's smaller buffer.
+    pub(crate) buffer_len: usize,
     /// The media port of each shard.
     pub(crate) ports: Vec<u16>,
+}
+
+impl Packets {
+    /// What running shards chose; nothing without any.
+    pub(crate) fn of<C>(shards: &[ShardHandle<C>], probe: &Probe) -> Option<Self> {
+        let first = shards.first()?;
+        let (receive, send) = first.buffers();
+        let port = |shard: &ShardHandle<C>| shard.addresses().first().map(SocketAddr::port);
+        Some(Self {
+            io: first.io(),
+            driver: first.driver(),
+            uring: probe.uring.clone(),
+            train_segments_max: probe.train_segments_max,
+            buffer_len: receive.min(send),
+            ports: shards.iter().filter_map(port).collect(),
+        })
+    }
 }
 
 /// Everything that is known at the end of the start. Its `Display` is the report.
@@ -75,15 +96,24 @@ impl Report<'_> {
 
     fn packet_io(&self) -> String {
         let Packets { io, driver, uring, .. } = self.packets;
-        let why = match (self.settings.io, uring) {
-            (Io::Auto, Ok(())) => "io_uring works here".to_owned(),
-            (Io::Uring, _) => "as io = uring asks".to_owned(),
-            (Io::Epoll, Ok(())) => "as io = epoll asks, which is slower than io_uring, and that works here".to_owned(),
-            (Io::Auto | Io::Epoll, Err(reason)) => {
-                format!("slower: io_uring does not work here ({reason}), so every packet costs more system calls")
-            }
+        let driver = match driver {
+            DriverChoice::Executor => "glommio executors",
+            DriverChoice::Plain => "plain threads",
+            DriverChoice::Auto => "threads",
         };
-        format!("{io}, driver {driver}: {why}")
+        let why = match (io, uring) {
+            (IoChoice::Epoll, Err(reason)) => {
+                format!("epoll on {driver}, which is slower: io_uring does not work here ({reason})")
+            }
+            (IoChoice::Epoll, Ok(())) => {
+                format!("epoll on {driver}, as io = epoll asks; slower than io_uring, which works here")
+            }
+            (IoChoice::Uring | IoChoice::Auto, _) => format!("io_uring on {driver}"),
+        };
+        match self.packets.train_segments_max {
+            0 | 1 => format!("{why}; one send a packet, since the kernel takes no trains"),
+            segments => format!("{why}; trains of up to {segments}"),
+        }
     }
 
     fn dtls(&self) -> &'static str {
@@ -113,6 +143,12 @@ impl Report<'_> {
         }
         if matches!(&self.settings.secret, Secret::Given(secret) if secret.len() < SECRET_LEN_MIN) {
             notes.push(format!("the secret is shorter than {SECRET_LEN_MIN} bytes, which makes it easier to guess"));
+        }
+        if self.packets.buffer_len < SOCKET_BUFFER_LEN {
+            let (given, asked) = (self.packets.buffer_len >> 10, SOCKET_BUFFER_LEN >> 10);
+            notes.push(format!(
+                "socket buffers of {given} KiB where {asked} were asked for: raise net.core.rmem_max and net.core.wmem_max"
+            ));
         }
         if !self.addresses.left_out.is_empty() {
             notes.push(format!(
@@ -150,7 +186,7 @@ mod tests {
         let report = report(&[], "127.0.0.1:8080", Ok(()));
         assert!(report.contains("  page       http://127.0.0.1:8080/\n"), "{report}");
         assert!(report.contains("the page makes its own"), "{report}");
-        assert!(report.contains("uring, driver executor: io_uring works here\n"), "{report}");
+        assert!(report.contains("io_uring on glommio executors; trains of up to 128\n"), "{report}");
         assert!(!report.contains("note"), "{report}");
     }
 
@@ -158,7 +194,7 @@ mod tests {
     fn where_io_uring_is_forbidden_it_says_that_it_is_slower_and_why() {
         let report = report(&[], "127.0.0.1:1", Err("Operation not permitted (os error 1)".to_owned()));
         assert!(
-            report.contains("slower: io_uring does not work here (Operation not permitted (os error 1))"),
+            report.contains("epoll on plain threads, which is slower: io_uring does not work here (Operation not permitted (os error 1))"),
             "{report}"
         );
     }
@@ -185,8 +221,12 @@ mod tests {
     fn report(flags: &[(&'static str, &str)], listening: &str, uring: Result<(), String>) -> String {
         let flags = flags.iter().map(|(key, value)| (*key, vec![(*value).to_owned()]));
         let settings = Settings::read(&Sources::new(flags, |_| None), 4, [0; 32]).unwrap();
-        let io = if uring.is_ok() { ("uring", "executor") } else { ("epoll", "plain") };
-        let packets = Packets { io: io.0.to_owned(), driver: io.1.to_owned(), uring, ports: vec![10_000, 10_001] };
+        let (io, driver) = match uring {
+            Ok(()) => (IoChoice::Uring, DriverChoice::Executor),
+            Err(_) => (IoChoice::Epoll, DriverChoice::Plain),
+        };
+        let (ports, buffer_len) = (vec![10_000, 10_001], SOCKET_BUFFER_LEN);
+        let packets = Packets { io, driver, uring, train_segments_max: 128, buffer_len, ports };
         let addresses = Addresses {
             local: ["192.0.2.1", "2001:db8::1"].map(|ip| ip.parse().unwrap()).to_vec(),
             announced: vec!["203.0.113.7".parse().unwrap()],

@@ -8,6 +8,7 @@ use std::process::Command;
 
 use tidewire_core::count::{Counter, Discard};
 use tidewire_gateway::problem::Code;
+use tidewire_net::count::IoCounter;
 
 #[test]
 fn counters_page_lists_every_counter_and_discard() {
@@ -19,6 +20,10 @@ fn counters_page_lists_every_counter_and_discard() {
     page += "\n## Discards\n\n| reason | meaning |\n| --- | --- |\n";
     for discard in Discard::ALL {
         row(&mut page, &[&code(discard.name()), discard.help().trim()]);
+    }
+    page += "\n## Between a shard and the kernel\n\n| name | meaning |\n| --- | --- |\n";
+    for counter in IoCounter::ALL {
+        row(&mut page, &[&code(counter.name()), counter.help().trim()]);
     }
     settle("counters.md", &page);
 }
@@ -63,7 +68,7 @@ fn settle(name: &str, page: &str) {
 const COUNTERS_HEAD: &str = "\
 # Counters and discards
 
-Written by `cargo xtask reference` from the registry in `core/src/count.rs`; do not edit.
+Written by `cargo xtask reference` from the registries in `core/src/count.rs` and `net/src/count.rs`; do not edit.
 
 `/metrics` carries each counter as `tidewire_<name>_total`, and each discard as
 `tidewire_discards_total{reason=\"<reason>\"}`. Every datagram and every packet that goes no further is counted under exactly one reason.

@@ -73,11 +73,19 @@ impl Pool {
 
     /// What all threads have counted. It trails by a turn of theirs.
     pub fn tally(&self) -> Tally {
-        let mut sum = Tally::default();
-        for thread in &self.threads {
-            sum.merge(&thread.tally.lock().unwrap_or_else(PoisonError::into_inner));
+        self.tally_view()()
+    }
+
+    /// The same for whoever asks again and again, also once the pool is gone.
+    pub fn tally_view(&self) -> impl Fn() -> Tally + Send + Sync + use<> {
+        let tallies: Vec<_> = self.threads.iter().map(|thread| Arc::clone(&thread.tally)).collect();
+        move || {
+            let mut sum = Tally::default();
+            for tally in &tallies {
+                sum.merge(&tally.lock().unwrap_or_else(PoisonError::into_inner));
+            }
+            sum
         }
-        sum
     }
 
     /// Lets the threads work off what they were sent, says `close_notify` to whoever is left, and ends them.

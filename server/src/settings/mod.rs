@@ -16,8 +16,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use tidewire_net::handshake::Versions;
+use tidewire_net::{DriverChoice, IoChoice};
 
-pub(crate) use read::{ADDRESSES_MAX, is_link_local};
+pub(crate) use read::is_link_local;
 pub(crate) use reference::{in_force, markdown};
 pub(crate) use sources::{Source, Sources};
 pub(crate) use table::{Setting, Shape, TABLE};
@@ -35,23 +36,14 @@ pub(crate) struct Settings {
     pub(crate) udp_port: u16,
     /// At least 1.
     pub(crate) shards: u8,
-    pub(crate) io: Io,
+    pub(crate) io: IoChoice,
+    pub(crate) driver: DriverChoice,
     pub(crate) dtls: Versions,
     pub(crate) secret: Secret,
     pub(crate) tls: Tls,
     /// How long a shard looks for packets before it sleeps.
     pub(crate) spin: Duration,
     pub(crate) log: Log,
-}
-
-/// How a shard moves packets.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) enum Io {
-    /// `Uring` where it works, else `Epoll`.
-    #[default]
-    Auto,
-    Uring,
-    Epoll,
 }
 
 /// How HTTP is protected.
@@ -155,7 +147,8 @@ struct Draft {
     announce_ips: Vec<IpAddr>,
     udp_port: Option<u16>,
     shards: Option<u8>,
-    io: Io,
+    io: IoChoice,
+    driver: DriverChoice,
     dtls: Versions,
     secret: Option<Vec<u8>>,
     self_signed: bool,
@@ -182,6 +175,7 @@ impl Draft {
             udp_port,
             shards,
             io: self.io,
+            driver: self.driver,
             dtls: self.dtls,
             secret: self.secret.map_or_else(|| Secret::Random(random.to_vec()), Secret::Given),
             tls,

@@ -5,9 +5,11 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
+use tidewire_core::limits::SOCKETS_MAX;
 use tidewire_net::handshake::Versions;
+use tidewire_net::{DriverChoice, IoChoice};
 
-use super::{Draft, Io, LogFormat, SHARDS_MAX, Setting, SettingsError, Source};
+use super::{Draft, LogFormat, SHARDS_MAX, Setting, SettingsError, Source};
 
 /// What is wrong with a value, before it is known where it came from.
 #[derive(Debug)]
@@ -70,7 +72,13 @@ pub(super) fn shards(draft: &mut Draft, text: &str) -> Result<(), Wrong> {
 }
 
 pub(super) fn io(draft: &mut Draft, text: &str) -> Result<(), Wrong> {
-    draft.io = one_of(text, &[("auto", Io::Auto), ("uring", Io::Uring), ("epoll", Io::Epoll)])?;
+    draft.io = one_of(text, &[("auto", IoChoice::Auto), ("uring", IoChoice::Uring), ("epoll", IoChoice::Epoll)])?;
+    Ok(())
+}
+
+pub(super) fn driver(draft: &mut Draft, text: &str) -> Result<(), Wrong> {
+    let choices = [("auto", DriverChoice::Auto), ("executor", DriverChoice::Executor), ("plain", DriverChoice::Plain)];
+    draft.driver = one_of(text, &choices)?;
     Ok(())
 }
 
@@ -159,8 +167,8 @@ fn addresses(text: &str) -> Result<Vec<IpAddr>, Wrong> {
             found.push(ip);
         }
     }
-    if found.len() > ADDRESSES_MAX {
-        return Err(Wrong::new(format!("{} addresses", found.len()), format!("Name at most {ADDRESSES_MAX}")));
+    if found.len() > SOCKETS_MAX {
+        return Err(Wrong::new(format!("{} addresses", found.len()), format!("Name at most {SOCKETS_MAX}")));
     }
     Ok(found)
 }
@@ -172,6 +180,3 @@ pub(crate) fn is_link_local(ip: &IpAddr) -> bool {
 
 /// A second of spinning is a busy core.
 const SPIN_US_MAX: u64 = 1_000_000;
-
-/// Sockets of one shard.
-pub(crate) const ADDRESSES_MAX: usize = 64;

@@ -92,6 +92,15 @@ pub(crate) const TABLE: &[Setting] = &[
         read: read::io,
     },
     Setting {
+        key: "driver",
+        value: "auto|executor|plain",
+        default: "auto",
+        shape: Shape::One,
+        help: "What turns a shard: a glommio executor, which needs io_uring whatever io says, or a plain thread. auto takes \
+               the executor where io is uring and it works.",
+        read: read::driver,
+    },
+    Setting {
         key: "dtls",
         value: "1.2|1.3",
         default: "1.2",

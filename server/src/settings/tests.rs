@@ -10,7 +10,7 @@ fn nothing_set_gives_the_defaults() {
     let settings = read(&[], &[], "").unwrap();
     assert_eq!(settings.listen.to_string(), "127.0.0.1:8080");
     assert_eq!((settings.udp_port, settings.shards), (10_000, 3));
-    assert_eq!((settings.io, settings.dtls, settings.tls), (Io::Auto, Versions::Dtls12, Tls::Off));
+    assert_eq!((settings.io, settings.dtls, settings.tls), (IoChoice::Auto, Versions::Dtls12, Tls::Off));
     assert_eq!(settings.secret, Secret::Random(RANDOM.to_vec()));
     assert!(settings.media_ips.is_empty() && settings.announce_ips.is_empty() && settings.spin.is_zero());
 }
@@ -43,6 +43,7 @@ fn every_setting_can_come_from_the_file() {
         udp-port = 40000
         shards = 2
         io = 'epoll'
+        driver = 'plain'
         dtls = 1.3
         spin-us = 50
         secret = 'from the file'
@@ -52,7 +53,7 @@ fn every_setting_can_come_from_the_file() {
         log-format = 'json'
     ";
     let settings = read(&[], &[], file).unwrap();
-    assert_eq!((settings.io, settings.dtls, settings.udp_port), (Io::Epoll, Versions::Dtls13, 40_000));
+    assert_eq!((settings.io, settings.dtls, settings.udp_port), (IoChoice::Epoll, Versions::Dtls13, 40_000));
     assert_eq!(settings.secret, Secret::Given(b"from the file".to_vec()));
     assert_eq!(settings.tls, Tls::Files { certificate: "chain.pem".into(), key: "key.pem".into() });
     assert_eq!(settings.log.format, LogFormat::Json);
@@ -80,6 +81,7 @@ fn values_that_make_no_sense_are_refused() {
         ("shards", "0"),
         ("shards", "256"),
         ("io", "af_xdp"),
+        ("driver", "tokio"),
         ("dtls", "1.1"),
         ("spin-us", "1000001"),
         ("secret", ""),
