@@ -52,8 +52,10 @@ function prefer(transceiver, codec) {
 /** Ends the session; the server's status. */
 async function leave() {
   const { peer, token, url } = session;
+  // Closing the peer first would end the session by DTLS, and there would be nothing left to delete.
+  const { status } = await fetch(url, { method: "DELETE", headers: { authorization: `Bearer ${token}` } });
   peer.close();
-  return (await fetch(url, { method: "DELETE", headers: { authorization: `Bearer ${token}` } })).status;
+  return status;
 }
 
 /** What the browser knows of the session. */
