@@ -117,8 +117,6 @@ registry! {
         RtxUseless = "rtx_useless",
         /// A packet that already came by another way.
         Duplicate = "duplicate",
-        /// Not forwarded: the viewer's keys are not there yet.
-        ViewerNotReady = "viewer_not_ready",
         /// Not forwarded: the viewer waits for a key frame.
         AwaitingKeyFrame = "awaiting_key_frame",
         /// Not forwarded: the viewer did not negotiate the codec that is being sent.

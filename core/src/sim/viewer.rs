@@ -8,7 +8,7 @@ use super::publisher::Content;
 use crate::gaps::{Arrival, Gaps};
 use crate::rtcp::{self, Packet, Report, Writer};
 use crate::rtp::{self, Header};
-use crate::time::Instant;
+use crate::time::{Instant, Ntp};
 
 /// A packet's content as it reached the application, for the first and only time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,6 +25,7 @@ struct Stream {
     gaps: Gaps,
     rtx: Option<u32>,
     report: Option<(u32, Instant)>,
+    clock: Option<(Ntp, u32)>,
 }
 
 /// See the module's description.
@@ -85,6 +86,20 @@ impl Viewer {
         [media.filter(|_| self.peer.is_connected()), self.peer.deadline()].into_iter().flatten().min()
     }
 
+    /// The SSRCs of its streams, retransmissions left out.
+    pub fn ssrcs(&self) -> impl Iterator<Item = u32> + '_ {
+        self.streams.keys().copied()
+    }
+
+    /// The last sender report of each stream that had one: SSRC, NTP time, timestamp, and the clock rate that the
+    /// simulated publisher's streams of this kind have (those with retransmissions are video).
+    pub fn clocks(&self) -> impl Iterator<Item = (u32, Ntp, u32, u32)> + '_ {
+        self.streams.iter().filter_map(|(ssrc, stream)| {
+            let (ntp, timestamp) = stream.clock?;
+            Some((*ssrc, ntp, timestamp, if stream.rtx.is_some() { 90_000 } else { 48_000 }))
+        })
+    }
+
     fn hear_rtp(&mut self, now: Instant, header: &Header, index: u64, payload: &[u8]) {
         let repaired = self.streams.iter().find(|(_, stream)| stream.rtx == Some(header.ssrc)).map(|(ssrc, _)| *ssrc);
         let Some(stream) = self.streams.get_mut(&repaired.unwrap_or(header.ssrc)) else { return };
@@ -112,6 +127,7 @@ impl Viewer {
                 Packet::SenderReport { ssrc, info, .. } => {
                     if let Some(stream) = self.streams.get_mut(&ssrc) {
                         stream.report = Some((info.ntp.middle(), now));
+                        stream.clock = Some((info.ntp, info.timestamp));
                     }
                 }
                 Packet::Goodbye { .. } => self.goodbyes += 1,

@@ -1,5 +1,9 @@
 //! Behaviour of the forwarding plane through its public machines: control, session table, and the seeded simulator.
-#![allow(clippy::unwrap_used, dead_code)]
+#![allow(clippy::unwrap_used)]
 
+mod abuse;
 mod call;
+mod forwarding;
+mod lifecycle;
 mod network;
+mod nonces;

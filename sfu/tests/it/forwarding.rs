@@ -1,0 +1,129 @@
+//! What a viewer gets over a perfect network: everything, in order, in step, also across publishers.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use tidewire_core::count::{Counter, Discard};
+use tidewire_core::handshake::Profile;
+use tidewire_core::machine::Machine;
+use tidewire_core::sim::{Delivery, Link, Viewer};
+use tidewire_core::time::Instant;
+
+use crate::call::{Call, Wishes};
+
+const PERFECT: Link = Link { loss: 0, doubling: 0, delay: Duration::from_millis(5), jitter: Duration::ZERO };
+
+/// A viewer's deliveries by outgoing order, one list for each kind of stream (audio has odd, video even SSRCs).
+fn by_kind(viewer: &Viewer) -> BTreeMap<u32, Vec<Delivery>> {
+    let mut streams = BTreeMap::<u32, Vec<Delivery>>::new();
+    for delivery in &viewer.log {
+        streams.entry(delivery.content.stream % 2).or_default().push(*delivery);
+    }
+    streams
+}
+
+fn assert_unbroken(viewer: &Viewer) {
+    for (kind, deliveries) in by_kind(viewer) {
+        for pair in deliveries.windows(2) {
+            assert_eq!(pair[0].sequence + 1, pair[1].sequence, "kind {kind}: {pair:?}");
+            let step = pair[1].timestamp.wrapping_sub(pair[0].timestamp);
+            assert!(step < 90_000, "kind {kind}: timestamps jump in {pair:?}");
+        }
+    }
+}
+
+#[test]
+fn every_profile_carries_audio_and_video_without_a_gap() {
+    for profile in Profile::ALL {
+        let wishes = Wishes { profile, ..Wishes::default() };
+        let mut call = Call::new(1, PERFECT);
+        call.publish("sea", wishes, Instant::from_millis(10_000));
+        call.watch("sea", wishes);
+        call.run(Duration::from_secs(3));
+        let viewer = call.world.viewers().next().unwrap();
+        let streams = by_kind(viewer);
+        assert!(streams[&0].len() > 200 && streams[&1].len() > 120, "{profile:?}");
+        assert_unbroken(viewer);
+        assert_eq!((viewer.damaged, viewer.peer.refused), (0, 0), "{profile:?}");
+    }
+}
+
+#[test]
+fn a_viewer_that_joins_late_gets_its_key_frame_at_once() {
+    let mut call = Call::new(2, PERFECT);
+    call.publish("sea", Wishes::default(), Instant::from_millis(10_000));
+    call.run(Duration::from_secs(3));
+    call.watch("sea", Wishes::default());
+    let joined = call.world.now;
+    call.run(Duration::from_secs(1));
+    let viewer = call.world.viewers().next().unwrap();
+    let first = viewer.log.iter().find(|delivery| delivery.content.stream % 2 == 0).unwrap();
+    // Check, hello, request, the publisher's next frame and its way: five ways of 5 ms, a frame of 33 ms.
+    assert!(first.at.since(joined) < Duration::from_millis(100), "{:?}", first.at.since(joined));
+}
+
+#[test]
+fn a_publisher_that_takes_over_continues_every_stream() {
+    let mut call = Call::new(3, PERFECT);
+    call.publish("sea", Wishes::default(), Instant::from_millis(10_000));
+    call.watch("sea", Wishes::default());
+    call.run(Duration::from_secs(2));
+    call.publish("sea", Wishes::default(), Instant::from_millis(10_000));
+    call.run(Duration::from_secs(2));
+    let viewer = call.world.viewers().next().unwrap();
+    let publishers: std::collections::BTreeSet<_> =
+        viewer.log.iter().map(|delivery| delivery.content.stream / 100).collect();
+    assert_eq!(publishers.len(), 2, "both publishers were seen");
+    assert_unbroken(viewer);
+}
+
+#[test]
+fn a_thousand_wishes_for_key_frames_reach_the_publisher_as_few() {
+    let mut call = Call::new(4, PERFECT);
+    call.publish("sea", Wishes::default(), Instant::from_millis(20_000));
+    for _ in 0..40 {
+        call.watch("sea", Wishes::default());
+        call.run(Duration::from_millis(50));
+    }
+    let asked = call.world.publishers().next().unwrap().key_frame_requests;
+    // Two seconds of joining at a floor of 500 ms.
+    assert!((1..=6).contains(&asked), "{asked}");
+    assert!(call.world.viewers().all(|viewer| !viewer.log.is_empty()));
+}
+
+#[test]
+fn a_fan_out_in_slices_reaches_everybody_once() {
+    let mut call = Call::new(5, PERFECT);
+    call.publish("sea", Wishes::default(), Instant::from_millis(10_000));
+    // 64 packets are the budget of a slice, so a round of this many viewers takes several.
+    for _ in 0..150 {
+        call.watch("sea", Wishes::default());
+    }
+    call.run(Duration::from_secs(2));
+    let sent = call.world.publishers().next().unwrap().log.len();
+    for viewer in call.world.viewers() {
+        assert_unbroken(viewer);
+        assert!(viewer.log.len() * 10 > sent * 9, "{} of {sent}", viewer.log.len());
+        assert_eq!(viewer.useless, 0);
+    }
+    let tally = call.world.machine.tally();
+    assert_eq!(tally.discarded(Discard::Overrun), 0);
+    assert!(tally.of(Counter::Forwarded) > 20_000);
+}
+
+#[test]
+fn sender_reports_keep_audio_and_video_in_step() {
+    let mut call = Call::new(6, PERFECT);
+    call.publish("sea", Wishes::default(), Instant::from_millis(10_000));
+    call.watch("sea", Wishes::default());
+    call.run(Duration::from_secs(4));
+    let viewer = call.world.viewers().next().unwrap();
+    let skews: Vec<_> = viewer.clocks().collect();
+    assert_eq!(skews.len(), 2, "a report for each stream");
+    for (ssrc, ntp, timestamp, clock_rate) in skews {
+        // The simulated publisher's NTP time and timestamps both count from zero.
+        let by_timestamp = f64::from(timestamp) / f64::from(clock_rate);
+        let by_ntp = ntp.0 as f64 / f64::powi(2.0, 32);
+        assert!((by_timestamp - by_ntp).abs() < 0.001, "{ssrc}: {by_timestamp} s against {by_ntp} s");
+    }
+}

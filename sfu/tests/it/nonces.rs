@@ -1,0 +1,68 @@
+//! One nonce, one packet: whatever viewers ask for again and however publishers come and go, no (key, SSRC, index) ever
+//! seals two different contents.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use proptest::prelude::*;
+use tidewire_core::demux::{self, Class};
+use tidewire_core::machine::Path;
+use tidewire_core::rtp::Header;
+use tidewire_core::sim::Link;
+use tidewire_core::time::Instant;
+
+use crate::call::{Call, Wishes};
+
+/// Nonces of one direction: the viewer (which stands for its key), the SSRC, the 16-bit sequence number.
+///
+/// A run is far shorter than 65,536 packets of a stream, so within it the sequence number stands for the index.
+type Seen = BTreeMap<(SocketAddr, u32, u16), Vec<u8>>;
+
+/// Adds what was sent; panics when a nonce comes back with another content.
+fn note(seen: &mut Seen, sent: Vec<(Path, Vec<u8>)>) {
+    for (path, bytes) in sent {
+        if demux::classify(&bytes) != Ok(Class::Rtp) {
+            continue;
+        }
+        let header = Header::parse(&bytes).unwrap();
+        let nonce = (path.remote, header.ssrc, header.sequence);
+        if let Some(before) = seen.insert(nonce, bytes.clone()) {
+            assert!(before == bytes, "{nonce:?} sealed two contents");
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+
+    #[test]
+    fn no_nonce_seals_two_contents(
+        seed: u64,
+        loss in 0u64..200_000,
+        rtx: bool,
+        takeovers in prop::collection::vec(100u64..1_500, 0..4),
+    ) {
+        let link = Link {
+            loss,
+            doubling: 50_000,
+            delay: Duration::from_millis(15),
+            jitter: Duration::from_millis(40),
+        };
+        let wishes = Wishes { rtx, ..Wishes::default() };
+        let mut call = Call::new(seed, link);
+        call.world.sent = Some(Vec::new());
+        let mut seen = Seen::new();
+        call.publish("sea", wishes, Instant::from_millis(20_000));
+        call.watch("sea", wishes);
+        call.watch("sea", Wishes::default());
+        for pause in takeovers {
+            call.run(Duration::from_millis(pause));
+            call.publish("sea", wishes, Instant::from_millis(20_000));
+        }
+        call.run(Duration::from_millis(2_500));
+        let sent = call.world.sent.take().unwrap();
+        note(&mut seen, sent);
+        prop_assert!(seen.len() > 100);
+    }
+}
