@@ -20,5 +20,6 @@ mod spawn;
 mod trains;
 pub mod wake;
 
+pub use driver::executor::{NoExecutor, beside, pause};
 pub use probe::{Probe, prepare_process, probe};
 pub use spawn::{DriverChoice, IoChoice, NetError, Offload, QueueFull, ShardConfig, ShardHandle, spawn};

@@ -31,6 +31,7 @@ struct Pace {
 
 impl Pace {
     fn new(spin: Duration) -> Self {
+        tighten_timers();
         Self { spin, worked: clock::now(), stopping: None }
     }
 
@@ -50,6 +51,12 @@ impl Pace {
             Turn::Done | Turn::Idle => Next::Sleep,
         }
     }
+}
+
+/// Lets this thread's timers fire within a microsecond of their time instead of 50.
+fn tighten_timers() {
+    // SAFETY: the call takes no pointers; a kernel that refuses leaves timers as they are.
+    unsafe { libc::prctl(libc::PR_SET_TIMERSLACK, 1_000_u64, 0_u64, 0_u64, 0_u64) };
 }
 
 /// How long a stopping shard goes on as long as there is something to do.

@@ -11,7 +11,6 @@ use crate::shard::Shard;
 
 /// Turns the shard until it is stopped.
 pub(crate) fn drive<M: Machine, Io: PacketIo>(shard: &mut Shard<M, Io>, spin: Duration) {
-    tighten_timers();
     let mut pace = Pace::new(spin);
     loop {
         let now = clock::now();
@@ -45,10 +44,4 @@ pub(crate) fn pin(core: usize) -> std::io::Result<()> {
         libc::sched_setaffinity(0, size_of::<libc::cpu_set_t>(), &raw const set)
     };
     if result == 0 { Ok(()) } else { Err(std::io::Error::last_os_error()) }
-}
-
-/// Lets this thread's timers fire within a microsecond of their time instead of 50.
-fn tighten_timers() {
-    // SAFETY: the call takes no pointers; a kernel that refuses leaves timers as they are.
-    unsafe { libc::prctl(libc::PR_SET_TIMERSLACK, 1_000_u64, 0_u64, 0_u64, 0_u64) };
 }

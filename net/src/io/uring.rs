@@ -102,10 +102,10 @@ impl PacketIo for Uring {
     }
 
     fn doze(&mut self) -> Option<RawFd> {
-        let bell = self.outbox.carrier.listen()?;
+        let bell = self.outbox.carrier.listen();
         self.enter(Patience::None);
         let quiet = !self.has_arrivals() && self.outbox.carrier.is_quiet() && !self.outbox.carrier.waker.is_woken();
-        quiet.then_some(bell)
+        bell.filter(|_| quiet)
     }
 
     fn rouse(&mut self) {

@@ -3,8 +3,6 @@
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 
-use tidewire_net::DriverChoice;
-
 use crate::echo::{Command, Event};
 use crate::packets::echo_all;
 use crate::rig::{COMBINATIONS, Rig};
@@ -62,12 +60,11 @@ fn loaded_shard_allocates_nothing_of_its_own() {
         let own = before.1 - before.0;
         echo_all(&rig, &client, 5_000, 2);
         let allocations = report(&rig) - before.1 - own;
-        match rig.handle.driver() {
+        if combination.company {
             // glommio allocates for each of its sleeps; the shard itself does not for any packet.
-            DriverChoice::Executor => {
-                println!("{}: {allocations} allocations of the runtime over 5,000 packets", rig.name)
-            }
-            DriverChoice::Plain | DriverChoice::Auto => assert_eq!(allocations, 0, "{}", rig.name),
+            println!("{}: {allocations} allocations of the runtime over 5,000 packets", rig.name);
+        } else {
+            assert_eq!(allocations, 0, "{}", rig.name);
         }
         rig.stop();
     }

@@ -50,6 +50,7 @@ pub(crate) struct Echo {
     tally: Tally,
     events: VecDeque<Event>,
     requests: VecDeque<Request>,
+    stall: Option<mpsc::Receiver<()>>,
     timer: Option<Instant>,
     fan_out: Option<FanOut>,
     age_max: Duration,
@@ -68,6 +69,7 @@ impl Echo {
             tally: Tally::default(),
             events: VecDeque::with_capacity(64),
             requests: VecDeque::with_capacity(64),
+            stall: None,
             timer: None,
             fan_out: None,
             age_max: Duration::ZERO,
@@ -96,8 +98,7 @@ impl Machine for Echo {
         match command {
             Command::Stall(release) => {
                 self.events.push_back(Event::Ready);
-                self.timer = Some(now);
-                STALL.with_borrow_mut(|stall| *stall = Some(release));
+                self.stall = Some(release);
             }
             Command::Timer(after) => self.timer = Some(now + after),
             Command::Report => {
@@ -118,12 +119,6 @@ impl Machine for Echo {
     }
 
     fn handle_timeout<E: Egress>(&mut self, now: Instant, _: &mut E) {
-        if let Some(release) = STALL.with_borrow_mut(Option::take) {
-            self.timer = None;
-            // An error says that the other end is gone, which releases as well.
-            release.recv().ok();
-            return;
-        }
         if let Some(deadline) = self.timer.take_if(|deadline| *deadline <= now) {
             self.events.push_back(Event::TimerFired(now.since(deadline)));
         }
@@ -153,7 +148,13 @@ impl Machine for Echo {
     }
 
     fn poll_event(&mut self) -> Option<Event> {
-        self.events.pop_front()
+        let event = self.events.pop_front();
+        // Everything before the stall has been said.
+        if let Some(release) = self.stall.take_if(|_| event.is_none()) {
+            // An error says that the other end is gone, which releases as well.
+            release.recv().ok();
+        }
+        event
     }
 
     fn poll_handshake(&mut self) -> Option<Request> {
@@ -167,11 +168,6 @@ impl Machine for Echo {
     fn tally(&self) -> &Tally {
         &self.tally
     }
-}
-
-thread_local! {
-    /// What this thread's machine waits for in its next timeout, after its events have been drained.
-    static STALL: std::cell::RefCell<Option<mpsc::Receiver<()>>> = const { std::cell::RefCell::new(None) };
 }
 
 fn thread_cpu() -> Duration {

@@ -1,5 +1,6 @@
 //! A shard's life beside its packets: commands, timers, handshakes, ends.
 
+use std::sync::atomic::Ordering;
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
@@ -7,11 +8,11 @@ use tidewire_core::handshake::{EndReason, Progress, Request};
 use tidewire_core::id::ConnectionId;
 use tidewire_core::limits::COMMANDS_LEN;
 use tidewire_net::count::IoCounter;
-use tidewire_net::{DriverChoice, IoChoice, NetError, probe};
+use tidewire_net::{DriverChoice, IoChoice, NetError, beside, probe};
 
 use crate::echo::{Command, Event};
 use crate::packets::echo_all;
-use crate::rig::{COMBINATIONS, PATIENCE, Rig, config};
+use crate::rig::{COMBINATIONS, Combination, PATIENCE, Rig, config};
 
 #[test]
 fn command_wakes_a_sleeping_shard() {
@@ -137,7 +138,7 @@ fn address_in_use_is_an_error_at_once() {
 
 #[test]
 fn auto_takes_what_the_probe_found() {
-    let rig = Rig::start((IoChoice::Auto, DriverChoice::Auto));
+    let rig = Rig::start(Combination { io: IoChoice::Auto, driver: DriverChoice::Auto, company: false });
     let (io, driver) = match (&probe().uring, &probe().executor) {
         (Ok(()), Ok(())) => (IoChoice::Uring, DriverChoice::Executor),
         (Ok(()), Err(_)) => (IoChoice::Uring, DriverChoice::Plain),
@@ -146,4 +147,32 @@ fn auto_takes_what_the_probe_found() {
     assert_eq!((rig.handle.io(), rig.handle.driver()), (io, driver));
     println!("{:?}", probe());
     rig.stop();
+}
+
+#[test]
+fn task_beside_the_packets_runs_while_the_shard_is_idle_and_under_load() {
+    for combination in COMBINATIONS.into_iter().filter(|combination| combination.company) {
+        let rig = Rig::start(combination);
+        let await_ticks = |ticks: u64| {
+            let deadline = Instant::now() + PATIENCE;
+            while rig.ticks.load(Ordering::Relaxed) < ticks {
+                assert!(Instant::now() < deadline, "{}: {ticks} ticks", rig.name);
+                std::thread::yield_now();
+            }
+        };
+        await_ticks(2);
+        // Two by turns, so that no trains make the load light.
+        let clients = [rig.client(), rig.client()];
+        let viewers = clients.iter().map(|client| client.local_addr().unwrap()).cycle().take(1_000_000).collect();
+        rig.command(Command::FanOut { viewers, packets: 1, len: 1000 });
+        rig.await_counter(IoCounter::DatagramsOut, 1);
+        await_ticks(5);
+        assert!(rig.counter(IoCounter::DatagramsOut) < 1_000_000, "{}: the load was over too soon", rig.name);
+        rig.stop();
+    }
+}
+
+#[test]
+fn task_beside_the_packets_needs_an_executor() {
+    assert!(beside(async {}).is_err());
 }

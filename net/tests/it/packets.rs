@@ -5,7 +5,7 @@ use std::sync::mpsc;
 
 use tidewire_core::limits::{DATAGRAM_LEN_MAX, RECEIVE_SLOTS};
 use tidewire_net::count::IoCounter;
-use tidewire_net::{IoChoice, Offload};
+use tidewire_net::{IoChoice, Offload, ShardConfig};
 
 use crate::echo::{Command, Event};
 use crate::rig::{COMBINATIONS, PATIENCE, Rig, client_of, config, noise, send_trains};
@@ -36,7 +36,7 @@ fn every_datagram_comes_back_unchanged_and_in_order() {
     for combination in COMBINATIONS {
         for (send, receive) in [(true, true), (false, false)] {
             let rig =
-                Rig::with(&tidewire_net::ShardConfig { offload: Offload { send, receive }, ..config(combination) });
+                Rig::with(&ShardConfig { offload: Offload { send, receive }, ..config(combination) }, combination);
             echo_all(&rig, &rig.client(), 3_000, 1);
             rig.stop();
         }
@@ -48,7 +48,7 @@ fn several_local_addresses_answer_from_where_they_were_asked() {
     for combination in COMBINATIONS {
         let mut config = config(combination);
         config.addresses = vec!["127.0.0.1".parse().unwrap(), "127.0.0.2".parse().unwrap(), "::1".parse().unwrap()];
-        let rig = Rig::with(&config);
+        let rig = Rig::with(&config, combination);
         assert_eq!(rig.handle.addresses().len(), 3);
         for &address in rig.handle.addresses() {
             // A connected client takes answers from this address only.
@@ -80,10 +80,10 @@ fn empty_and_oversized_datagrams_do_no_harm() {
 fn trains_from_a_client_are_cut_into_their_datagrams() {
     for combination in COMBINATIONS {
         for receive in [true, false] {
-            let rig = Rig::with(&tidewire_net::ShardConfig {
-                offload: Offload { send: true, receive },
-                ..config(combination)
-            });
+            let rig = Rig::with(
+                &ShardConfig { offload: Offload { send: true, receive }, ..config(combination) },
+                combination,
+            );
             let client = rig.client();
             let (train, size) = (noise(9, 1200 * 40 + 700), 1200);
             send_trains(&client, size as i32);
@@ -108,10 +108,10 @@ fn trains_from_a_client_are_cut_into_their_datagrams() {
 fn fan_out_reaches_every_viewer_in_order_slice_by_slice() {
     for combination in COMBINATIONS {
         for send in [true, false] {
-            let rig = Rig::with(&tidewire_net::ShardConfig {
-                offload: Offload { send, receive: true },
-                ..config(combination)
-            });
+            let rig = Rig::with(
+                &ShardConfig { offload: Offload { send, receive: true }, ..config(combination) },
+                combination,
+            );
             let clients: Vec<_> = (0..100).map(|_| rig.client()).collect();
             let viewers = clients.iter().map(|client| client.local_addr().unwrap()).collect();
             rig.command(Command::FanOut { viewers, packets: 20, len: 1200 });

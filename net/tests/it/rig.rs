@@ -2,7 +2,8 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 use std::os::fd::AsRawFd;
-use std::sync::mpsc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
 use tidewire_core::count::Tally;
@@ -10,16 +11,30 @@ use tidewire_core::handshake::{Progress, Request};
 use tidewire_core::id::ShardId;
 use tidewire_net::count::IoCounter;
 use tidewire_net::mailbox::Sender;
-use tidewire_net::{DriverChoice, IoChoice, Offload, ShardConfig, ShardHandle, spawn};
+use tidewire_net::{DriverChoice, IoChoice, Offload, ShardConfig, ShardHandle, beside, pause, spawn};
 
 use crate::echo::{Command, Echo, Event};
 
+/// A packet I/O, a driver, and whether a task runs beside the packets, with which a shard sleeps in another way.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Combination {
+    pub(crate) io: IoChoice,
+    pub(crate) driver: DriverChoice,
+    pub(crate) company: bool,
+}
+
+const fn combination(io: IoChoice, driver: DriverChoice, company: bool) -> Combination {
+    Combination { io, driver, company }
+}
+
 /// Every packet I/O under every driver.
-pub(crate) const COMBINATIONS: [(IoChoice, DriverChoice); 4] = [
-    (IoChoice::Uring, DriverChoice::Executor),
-    (IoChoice::Uring, DriverChoice::Plain),
-    (IoChoice::Epoll, DriverChoice::Plain),
-    (IoChoice::Epoll, DriverChoice::Executor),
+pub(crate) const COMBINATIONS: [Combination; 6] = [
+    combination(IoChoice::Uring, DriverChoice::Executor, false),
+    combination(IoChoice::Uring, DriverChoice::Executor, true),
+    combination(IoChoice::Uring, DriverChoice::Plain, false),
+    combination(IoChoice::Epoll, DriverChoice::Plain, false),
+    combination(IoChoice::Epoll, DriverChoice::Executor, false),
+    combination(IoChoice::Epoll, DriverChoice::Executor, true),
 ];
 
 /// How long anything may take before a test gives up.
@@ -29,11 +44,13 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
 pub(crate) struct Rig {
     pub(crate) name: String,
     pub(crate) handle: ShardHandle<Command>,
+    /// How often the task beside the packets ran.
+    pub(crate) ticks: Arc<AtomicU64>,
     pub(crate) events: mpsc::Receiver<Event>,
     pub(crate) requests: mpsc::Receiver<Request>,
 }
 
-pub(crate) fn config((io, driver): (IoChoice, DriverChoice)) -> ShardConfig {
+pub(crate) fn config(Combination { io, driver, .. }: Combination) -> ShardConfig {
     ShardConfig {
         shard: ShardId(0),
         addresses: vec![IpAddr::V4(Ipv4Addr::LOCALHOST)],
@@ -47,11 +64,11 @@ pub(crate) fn config((io, driver): (IoChoice, DriverChoice)) -> ShardConfig {
 }
 
 impl Rig {
-    pub(crate) fn start(combination: (IoChoice, DriverChoice)) -> Self {
-        Self::with(&config(combination))
+    pub(crate) fn start(combination: Combination) -> Self {
+        Self::with(&config(combination), combination)
     }
 
-    pub(crate) fn with(config: &ShardConfig) -> Self {
+    pub(crate) fn with(config: &ShardConfig, combination: Combination) -> Self {
         let (event, events) = mpsc::sync_channel(64);
         let (request, requests) = mpsc::sync_channel(1);
         let handshakes = |_: Sender<Progress>| {
@@ -62,13 +79,16 @@ impl Rig {
             }
         };
         let on_event = move |said| event.try_send(said).expect("a test that listens");
-        let handle = spawn(config, Echo::new, handshakes, on_event).unwrap();
-        Self {
-            name: format!("{:?} under {:?}, {:?}", config.io, config.driver, config.offload),
-            handle,
-            events,
-            requests,
-        }
+        let ticks = Arc::new(AtomicU64::new(0));
+        let counted = Arc::clone(&ticks);
+        let make = move |addresses: &[SocketAddr]| {
+            if combination.company {
+                beside(tick(counted)).unwrap();
+            }
+            Echo::new(addresses)
+        };
+        let handle = spawn(config, make, handshakes, on_event).unwrap();
+        Self { name: format!("{combination:?}, {:?}", config.offload), handle, ticks, events, requests }
     }
 
     pub(crate) fn command(&self, command: Command) {
@@ -105,6 +125,13 @@ impl Rig {
     pub(crate) fn stop(self) {
         let name = self.name;
         self.handle.stop().unwrap_or_else(|error| panic!("{name}: {error}"));
+    }
+}
+
+async fn tick(ticks: Arc<AtomicU64>) {
+    loop {
+        pause(Duration::from_millis(50)).await;
+        ticks.fetch_add(1, Ordering::Relaxed);
     }
 }
 

@@ -185,18 +185,24 @@ impl Ring {
             match kind {
                 RECEIVE => receive_completed(&completion, index as u8, arrived, unarmed, &mut load.tally),
                 SEND => load.refused(index as usize, &io::Error::from_raw_os_error(-completion.result())),
-                _ => *waker_armed = cqueue::more(completion.flags()),
+                WAKER => *waker_armed = cqueue::more(completion.flags()),
+                // What a removal has to say, its poll says as well.
+                _ => {}
             }
         }
     }
 
-    /// Lets the kernel ring the waker's own eventfd for each completion, and says which it is. `None` if it refuses.
+    /// Lets the kernel ring the waker's own eventfd for each completion, and says which it is. `None` if it refuses, or not
+    /// before the next call into the kernel.
     ///
     /// It must be the waker's own. A second eventfd, rung by the completion of a poll of the waker, would be rung from
-    /// inside the waker's write; the kernel puts such a ring off, and on Linux 6.18 loses it. For the same reason the
-    /// waker is never polled by a ring that rings it.
+    /// inside the waker's write; the kernel puts such a ring off, and on Linux 6.18 loses it. For the same reason a ring
+    /// that rings the waker does not poll it.
     pub(super) fn listen(&mut self) -> Option<RawFd> {
-        debug_assert!(!self.waker_armed, "a ring is slept in or listened to, not both");
+        if self.waker_armed {
+            self.push(&opcode::PollRemove::new(WAKER).build().user_data(REMOVAL));
+            return None;
+        }
         if !self.rings_waker {
             self.ring.submitter().register_eventfd(self.waker.as_raw_fd()).ok()?;
             self.rings_waker = true;
@@ -282,6 +288,7 @@ const KIND: u64 = 0xff << 32;
 const RECEIVE: u64 = 1 << 32;
 const SEND: u64 = 2 << 32;
 const WAKER: u64 = 3 << 32;
+const REMOVAL: u64 = 4 << 32;
 
 /// Every train, every receive and the poll at once.
 const SUBMISSIONS: u32 = (TRAINS_MAX + SOCKETS_MAX + 1).next_power_of_two() as u32;
