@@ -36,17 +36,19 @@ pub struct Probe {
 /// What this machine allows. The first call takes some milliseconds.
 pub fn probe() -> &'static Probe {
     static PROBE: OnceLock<Probe> = OnceLock::new();
-    PROBE.get_or_init(|| {
-        let (receive_buffer_len, send_buffer_len) = scratch().map_or((0, 0), |sockets| sockets.buffers());
-        Probe {
-            uring: aside(try_uring),
-            executor: aside(executor::check),
-            train_segments_max: train_segments_max(),
-            receives_trains: scratch().and_then(|sockets| sockets.receive_trains()).is_ok(),
-            receive_buffer_len,
-            send_buffer_len,
-        }
-    })
+    PROBE.get_or_init(look)
+}
+
+fn look() -> Probe {
+    let (receive_buffer_len, send_buffer_len) = scratch().map_or((0, 0), |sockets| sockets.buffers());
+    Probe {
+        uring: aside(try_uring),
+        executor: aside(executor::check),
+        train_segments_max: train_segments_max(),
+        receives_trains: scratch().and_then(|sockets| sockets.receive_trains()).is_ok(),
+        receive_buffer_len,
+        send_buffer_len,
+    }
 }
 
 /// Prepares the process; to be called first thing in `main`, before any thread starts.
@@ -93,4 +95,50 @@ fn takes_train(segments: usize) -> io::Result<bool> {
     set_option(socket.as_raw_fd(), libc::SOL_UDP, libc::UDP_SEGMENT, 1)?;
     let train = [0; 128];
     Ok(socket.send_to(&train[..segments.min(train.len())], socket.local_addr()?).is_ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Makes the kernel answer `io_uring_setup` of this thread, and of those it starts, with EPERM, as Docker does.
+    fn forbid_io_uring() {
+        let statement = |code: u32, k: u32| libc::sock_filter { code: code as u16, jt: 0, jf: 0, k };
+        let mut filter = [
+            // The number of the system call is the first word of what a filter sees.
+            statement(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, 0),
+            libc::sock_filter {
+                jf: 1,
+                ..statement(libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K, libc::SYS_io_uring_setup as u32)
+            },
+            statement(libc::BPF_RET | libc::BPF_K, libc::SECCOMP_RET_ERRNO | libc::EPERM as u32),
+            statement(libc::BPF_RET | libc::BPF_K, libc::SECCOMP_RET_ALLOW),
+        ];
+        let program = libc::sock_fprog { len: filter.len() as u16, filter: filter.as_mut_ptr() };
+        // SAFETY: a program of the stated length, which the kernel copies.
+        unsafe {
+            assert_eq!(libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1_u64, 0_u64, 0_u64, 0_u64), 0);
+            let mode = libc::SECCOMP_MODE_FILTER as u64;
+            assert_eq!(libc::prctl(libc::PR_SET_SECCOMP, mode, &raw const program), 0);
+        }
+    }
+
+    #[test]
+    fn forbidden_io_uring_is_named_and_the_rest_still_found() {
+        let found = thread::spawn(|| {
+            forbid_io_uring();
+            look()
+        });
+        let found = found.join().unwrap();
+        assert!(found.uring.unwrap_err().contains("not permitted"));
+        assert!(found.executor.is_err());
+        assert!(found.train_segments_max >= 64 && found.receives_trains);
+    }
+
+    #[test]
+    fn segments_are_what_the_kernel_takes() {
+        let segments = train_segments_max();
+        assert!(takes_train(segments).unwrap());
+        assert!(segments == 128 || !takes_train(128).unwrap());
+    }
 }

@@ -9,6 +9,9 @@ pub(crate) mod outbox;
 pub(crate) mod slots;
 pub(crate) mod uring;
 
+#[cfg(test)]
+mod tests;
+
 use std::net::SocketAddr;
 use std::os::fd::RawFd;
 use std::time::Duration;
