@@ -9,8 +9,8 @@ pub mod stage;
 
 use std::time::Duration;
 
-use criterion::Criterion;
 pub use cpu_time::CpuTime;
+use criterion::Criterion;
 use tidewire_core::handshake::{MasterKey, Profile};
 use tidewire_core::negotiate::{Extension, Extensions};
 use tidewire_core::random::Seeded;
@@ -114,12 +114,8 @@ mod tests {
         assert_eq!(header.len, packet.len() - 1);
         let ids = publisher_ids();
         let found: Vec<_> = header.extensions(&packet).filter_map(|(id, _)| ids.of(id)).collect();
-        let expected = [
-            Extension::Mid,
-            Extension::AbsSendTime,
-            Extension::TransportSequence,
-            Extension::DependencyDescriptor,
-        ];
+        let expected =
+            [Extension::Mid, Extension::AbsSendTime, Extension::TransportSequence, Extension::DependencyDescriptor];
         assert_eq!(found, expected);
     }
 }

@@ -13,9 +13,7 @@ use tidewire_core::handshake::{Fingerprint, MasterKey, Profile, Progress as Hand
 use tidewire_core::ice::Ufrags;
 use tidewire_core::id::{ConnectionId, Mid, ShardId};
 use tidewire_core::machine::{Batch, Budget, Datagram, Egress, Machine, Path, Progress};
-use tidewire_core::negotiate::{
-    Agreement, Cname, Credentials, Extensions, Feedback, Format, Media, Source, Spec,
-};
+use tidewire_core::negotiate::{Agreement, Cname, Credentials, Extensions, Feedback, Format, Media, Source, Spec};
 use tidewire_core::rtp::Header;
 use tidewire_core::srtp::{Inbound, Outbound};
 use tidewire_core::stun::{REQUEST_LEN_MAX, Request, Role};

@@ -70,8 +70,8 @@ const COUNTERS_HEAD: &str = "\
 
 Written by `cargo xtask reference` from the registries in `core/src/count.rs` and `net/src/count.rs`; do not edit.
 
-`/metrics` carries each counter as `tidewire_<name>_total`, and each discard as
-`tidewire_discards_total{reason=\"<reason>\"}`. Every datagram and every packet that goes no further is counted under exactly one reason.
+`/metrics` carries each counter as `tidewire_<name>_total{shard=\"<number>\"}`, and each discard as
+`tidewire_discards_total{shard=\"<number>\",reason=\"<reason>\"}`. Every datagram and every packet that goes no further is counted under exactly one reason.
 
 ";
 

@@ -60,13 +60,13 @@ pub(crate) fn tidy(arguments: &[String]) -> Result<ExitCode> {
 pub(crate) fn findings() -> Result<Vec<Finding>> {
     let files = read_tree(root())?;
     let sources = rust(&files);
-    let definitions = names::definitions(&sources);
+    let names = names::Names::read(&sources);
     let exists = |path: &str| root().join(path).exists();
     let mut findings = Vec::new();
     for file in &files {
         text::check(file, &mut findings);
         text::check_links(file, &exists, &mut findings);
-        names::check(file, &definitions, &exists, &mut findings);
+        names::check(file, &names, &exists, &mut findings);
         if file.path.ends_with("Cargo.toml") {
             imports::check(file, &mut findings);
         }
