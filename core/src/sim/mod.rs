@@ -5,6 +5,7 @@
 //! wire: ICE checks, SRTP under keys that were handed out in place of DTLS, RTP, RTCP. They share this crate's codecs
 //! with the server; that the bytes are right is what the independent clients elsewhere are for.
 
+mod client;
 mod collected;
 mod network;
 mod peer;
@@ -12,6 +13,7 @@ mod publisher;
 mod viewer;
 mod world;
 
+pub use client::Client;
 pub use collected::Collected;
 pub use network::{Flight, Link, Network};
 pub use peer::{Heard, Peer};

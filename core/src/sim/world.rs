@@ -40,7 +40,7 @@ impl Actor {
         }
     }
 
-    fn handle(&mut self, now: Instant, bytes: &mut [u8]) {
+    pub fn handle(&mut self, now: Instant, bytes: &mut [u8]) {
         match &mut self.media {
             Media::Publishes(publisher) => {
                 if let Heard::Rtcp(datagram) = publisher.peer.handle(bytes) {
@@ -51,7 +51,7 @@ impl Actor {
         }
     }
 
-    fn handle_timeout(&mut self, now: Instant) {
+    pub fn handle_timeout(&mut self, now: Instant) {
         match &mut self.media {
             Media::Publishes(publisher) => publisher.handle_timeout(now),
             Media::Views(viewer) => viewer.handle_timeout(now),

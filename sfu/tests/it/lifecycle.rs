@@ -17,7 +17,7 @@ const END: Instant = Instant::from_millis(600_000);
 #[test]
 fn watching_what_nobody_publishes_is_refused() {
     let mut call = Call::new(1, PERFECT);
-    let offer = call.offer("recvonly", Wishes::default(), false);
+    let offer = call.client(Wishes::default()).offer_to_receive();
     let response = call.request(open_downstream("empty", offer));
     assert!(matches!(response, Response::Refused { code: ErrorCode::NothingPublished, .. }), "{response:?}");
     assert_eq!((call.control.slots_taken(), call.control.channels()), (0, 0));
@@ -53,7 +53,7 @@ fn a_client_that_falls_silent_is_gone_after_thirty_seconds_and_not_before() {
 #[test]
 fn a_client_that_never_comes_is_forgotten() {
     let mut call = Call::new(4, PERFECT);
-    let offer = call.offer("sendonly", Wishes::default(), true);
+    let offer = call.client(Wishes::default()).offer_to_send();
     assert!(matches!(call.request(open_upstream("sea", offer)), Response::Opened { .. }));
     call.run(Duration::from_secs(31));
     assert_eq!((call.control.slots_taken(), call.control.channels()), (0, 0));
