@@ -1,8 +1,8 @@
 //! The egress half of a packet I/O: trains, the sockets they leave by, and the way the kernel is handed them.
 //!
 //! The way (`Carrier`) is all that differs between the I/Os. What the kernel refuses is settled here for all: a refused
-//! train goes out one by one and its path takes no trains from then on; a full send buffer loses the datagrams, counted,
-//! since media that waits is media too late.
+//! train goes out one by one and its path takes no trains from then on (this once, datagrams of the same flush may overtake
+//! it); a full send buffer loses the datagrams, counted, since media that waits is media too late.
 
 use std::io;
 

@@ -24,15 +24,22 @@ enum Load {
     Echo(usize),
     /// The same as one train.
     EchoTrain(usize),
+    /// Bursts of this many lone datagrams, received and no more.
+    Sink(usize),
+    /// The same as one train.
+    SinkTrain(usize),
     /// This many packets to each of this many viewers, which drop them.
     FanOut(usize, u32),
 }
 
-const LOADS: [Load; 7] = [
+const LOADS: [Load; 10] = [
     Load::Echo(1),
     Load::Echo(8),
     Load::Echo(32),
     Load::EchoTrain(8),
+    Load::Sink(8),
+    Load::Sink(64),
+    Load::SinkTrain(8),
     Load::FanOut(100, 1),
     Load::FanOut(100, 2),
     Load::FanOut(100, 8),
@@ -61,19 +68,15 @@ fn cost_of_a_packet() {
 
 fn cost(rig: &Rig, load: Load, packets: usize) -> u128 {
     match load {
-        Load::Echo(burst) => echo(rig, &rig.client(), burst, packets, |client, burst| {
-            (0..burst).for_each(|_| assert!(client.send(&[7; LEN]).is_ok()));
-        }),
-        Load::EchoTrain(burst) => {
-            let client = rig.client();
-            send_trains(&client, LEN as i32);
-            echo(rig, &client, burst, packets, |client, burst| assert!(client.send(&vec![7; LEN * burst]).is_ok()))
-        }
+        Load::Echo(burst) => echo(rig, &rig.client(), burst, packets, send_singly),
+        Load::EchoTrain(burst) => echo(rig, &train_client(rig), burst, packets, send_train),
+        Load::Sink(burst) => sink(rig, &rig.client(), burst, packets, send_singly),
+        Load::SinkTrain(burst) => sink(rig, &train_client(rig), burst, packets, send_train),
         Load::FanOut(viewers, each) => fan_out(rig, viewers, each, packets),
     }
 }
 
-fn echo(rig: &Rig, client: &UdpSocket, burst: usize, packets: usize, send: impl Fn(&UdpSocket, usize)) -> u128 {
+fn echo(rig: &Rig, client: &UdpSocket, burst: usize, packets: usize, send: fn(&UdpSocket, usize)) -> u128 {
     let mut buffer = [0; 2048];
     let mut run = |packets: usize| {
         for _ in 0..packets.div_ceil(burst) {
@@ -86,6 +89,37 @@ fn echo(rig: &Rig, client: &UdpSocket, burst: usize, packets: usize, send: impl 
     let before = cpu(rig);
     let packets = run(packets);
     (cpu(rig) - before).as_nanos() / packets as u128
+}
+
+fn sink(rig: &Rig, client: &UdpSocket, burst: usize, packets: usize, send: fn(&UdpSocket, usize)) -> u128 {
+    rig.command(Command::Mute);
+    let mut sent = rig.counter(IoCounter::DatagramsIn);
+    let mut run = |packets: usize| {
+        for _ in 0..packets.div_ceil(burst) {
+            send(client, burst);
+            sent += burst as u64;
+            rig.await_counter(IoCounter::DatagramsIn, sent);
+        }
+        packets.div_ceil(burst) * burst
+    };
+    run(packets / 10);
+    let before = cpu(rig);
+    let packets = run(packets);
+    (cpu(rig) - before).as_nanos() / packets as u128
+}
+
+fn send_singly(client: &UdpSocket, burst: usize) {
+    (0..burst).for_each(|_| assert!(client.send(&[7; LEN]).is_ok()));
+}
+
+fn send_train(client: &UdpSocket, burst: usize) {
+    assert_eq!(client.send(&vec![7; LEN * burst]).unwrap(), LEN * burst);
+}
+
+fn train_client(rig: &Rig) -> UdpSocket {
+    let client = rig.client();
+    send_trains(&client, LEN as i32);
+    client
 }
 
 fn fan_out(rig: &Rig, viewers: usize, each: u32, packets: usize) -> u128 {

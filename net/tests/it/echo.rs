@@ -29,6 +29,8 @@ pub(crate) enum Command {
     },
     /// Ask the handshake threads for this many things at once.
     Handshakes(u32),
+    /// From now on datagrams are counted and not returned.
+    Mute,
     Panic,
 }
 
@@ -54,6 +56,7 @@ pub(crate) struct Echo {
     timer: Option<Instant>,
     fan_out: Option<FanOut>,
     age_max: Duration,
+    mute: bool,
 }
 
 struct FanOut {
@@ -73,6 +76,7 @@ impl Echo {
             timer: None,
             fan_out: None,
             age_max: Duration::ZERO,
+            mute: false,
         }
     }
 }
@@ -86,6 +90,9 @@ impl Machine for Echo {
             assert!(datagram.arrival <= now, "nothing arrives in the future");
             self.age_max = self.age_max.max(now.since(datagram.arrival));
             self.tally.count(Counter::Received);
+            if self.mute {
+                continue;
+            }
             if let Some(answer) = egress.reserve(&datagram.path, datagram.bytes.len()) {
                 answer.copy_from_slice(datagram.bytes);
                 egress.commit(datagram.bytes.len());
@@ -110,6 +117,7 @@ impl Machine for Echo {
                 let connection = |slot| ConnectionId { slot, generation: 0 };
                 self.requests.extend((0..count).map(|slot| Request::Close { connection: connection(slot) }));
             }
+            Command::Mute => self.mute = true,
             Command::Panic => panic!("as the test wishes"),
         }
     }

@@ -2,6 +2,7 @@
 
 use std::net::UdpSocket;
 use std::sync::mpsc;
+use std::time::Duration;
 
 use tidewire_core::limits::{DATAGRAM_LEN_MAX, RECEIVE_SLOTS};
 use tidewire_net::count::IoCounter;
@@ -40,6 +41,18 @@ fn every_datagram_comes_back_unchanged_and_in_order() {
             echo_all(&rig, &rig.client(), 3_000, 1);
             rig.stop();
         }
+    }
+}
+
+#[test]
+fn spinning_shard_echoes_as_well_and_still_sleeps() {
+    for combination in COMBINATIONS {
+        let config = ShardConfig { spin: Duration::from_micros(50), ..config(combination) };
+        let rig = Rig::with(&config, combination);
+        echo_all(&rig, &rig.client(), 1_000, 4);
+        let sleeps = rig.counter(IoCounter::Sleeps);
+        rig.await_counter(IoCounter::Sleeps, sleeps.max(1));
+        rig.stop();
     }
 }
 
@@ -167,7 +180,7 @@ fn arrival_is_when_the_kernel_took_the_datagram_not_when_we_did() {
         client.send(b"waits").unwrap();
         let sent = std::time::Instant::now();
         // The datagram waits in the socket until this much time has passed for sure.
-        let waited = std::time::Duration::from_millis(20);
+        let waited = Duration::from_millis(20);
         while sent.elapsed() < waited {
             std::thread::yield_now();
         }
@@ -175,7 +188,7 @@ fn arrival_is_when_the_kernel_took_the_datagram_not_when_we_did() {
         client.recv(&mut [0; 16]).unwrap();
         rig.command(Command::Report);
         let Event::Age(age) = rig.event() else { panic!("{}: no age", rig.name) };
-        assert!(age >= waited - std::time::Duration::from_millis(1) && age < PATIENCE, "{}: {age:?}", rig.name);
+        assert!(age >= waited - Duration::from_millis(1) && age < PATIENCE, "{}: {age:?}", rig.name);
         rig.stop();
     }
 }

@@ -3,10 +3,10 @@
 //! Sockets are bound by the caller's thread, so that their errors come back at once; the machine, the packet I/O and the
 //! executor are made on the shard's own thread. A panic ends its shard alone, and says so.
 
-use std::any::Any;
+mod plan;
+
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError, SyncSender};
@@ -18,13 +18,10 @@ use tidewire_core::id::ShardId;
 use tidewire_core::limits::{COMMANDS_LEN, PROGRESS_LEN};
 use tidewire_core::machine::Machine;
 
-use crate::driver::{executor, plain};
-use crate::io::PacketIo;
-use crate::io::epoll::Epoll;
-use crate::io::uring::Uring;
+use self::plan::Plan;
 use crate::mailbox::{self, Sender};
-use crate::probe::{Probe, probe};
-use crate::shard::{Inlets, Outlets, Shard};
+use crate::probe::probe;
+use crate::shard::{Inlets, Outlets};
 use crate::socket::Sockets;
 use crate::wake::Waker;
 
@@ -261,115 +258,6 @@ impl<C> Drop for ShardHandle<C> {
     fn drop(&mut self) {
         self.ask_to_stop();
     }
-}
-
-type Started = SyncSender<io::Result<Arc<[AtomicU64]>>>;
-
-/// What was decided about a shard before its thread starts.
-#[derive(Clone, Copy, Debug)]
-struct Plan {
-    shard: ShardId,
-    io: IoChoice,
-    driver: DriverChoice,
-    segments_max: usize,
-    gro: bool,
-    core: Option<usize>,
-    spin: Duration,
-}
-
-impl Plan {
-    fn new(config: &ShardConfig, probe: &Probe) -> Result<Self, NetError> {
-        let io = choose_io(config.io, probe)?;
-        Ok(Self {
-            shard: config.shard,
-            io,
-            driver: choose_driver(config.driver, io, probe)?,
-            segments_max: if config.offload.send { probe.train_segments_max } else { 1 },
-            gro: config.offload.receive && probe.receives_trains,
-            core: config.core,
-            spin: config.spin,
-        })
-    }
-
-    /// The shard's thread, from its first call to its last.
-    fn run<M: Machine + 'static>(self, sockets: Sockets, waker: Waker, build: impl Build<M>, started: &Started) {
-        let (report, shard) = (started.clone(), self.shard.0);
-        let run = AssertUnwindSafe(move || match self.io {
-            IoChoice::Uring => {
-                self.drive(build, report, move || Uring::new(sockets, &waker, self.segments_max, self.gro))
-            }
-            IoChoice::Epoll | IoChoice::Auto => {
-                self.drive(build, report, move || Epoll::new(sockets, &waker, self.segments_max, self.gro))
-            }
-        });
-        match catch_unwind(run) {
-            Ok(Ok(())) => tracing::debug!(shard, "shard ended"),
-            Ok(Err(error)) => {
-                if started.send(Err(error)).is_err() {
-                    tracing::debug!(shard, "nobody waits for the error of this shard");
-                }
-            }
-            Err(panic) => {
-                let panicked = message(panic.as_ref());
-                tracing::error!(shard, panicked, "the shard ended and its connections with it; the other shards go on");
-                resume_unwind(panic);
-            }
-        }
-    }
-
-    fn drive<M, Io>(
-        self,
-        build: impl Build<M>,
-        started: Started,
-        make_io: impl FnOnce() -> io::Result<Io> + 'static,
-    ) -> io::Result<()>
-    where
-        M: Machine + 'static,
-        Io: PacketIo + 'static,
-    {
-        let make_shard = move || {
-            let io = make_io()?;
-            let (machine, inlets, outlets) = build(io.addresses());
-            let shard = Shard::new(machine, io, inlets, outlets);
-            started.send(Ok(shard.counters())).map_err(io::Error::other)?;
-            Ok(shard)
-        };
-        match self.driver {
-            DriverChoice::Executor => executor::run(self.core, self.spin, make_shard),
-            DriverChoice::Plain | DriverChoice::Auto => {
-                self.core.map_or(Ok(()), plain::pin)?;
-                plain::drive(&mut make_shard()?, self.spin);
-                Ok(())
-            }
-        }
-    }
-}
-
-/// Makes the machine and its surroundings, on the shard's thread, from the addresses that were bound.
-trait Build<M: Machine>: FnOnce(&[SocketAddr]) -> (M, Inlets<M>, Outlets<M>) + 'static {}
-
-impl<M: Machine, F: FnOnce(&[SocketAddr]) -> (M, Inlets<M>, Outlets<M>) + 'static> Build<M> for F {}
-
-fn choose_io(choice: IoChoice, probe: &Probe) -> Result<IoChoice, NetError> {
-    match (choice, &probe.uring) {
-        (IoChoice::Auto | IoChoice::Uring, Ok(())) => Ok(IoChoice::Uring),
-        (IoChoice::Auto, Err(_)) | (IoChoice::Epoll, _) => Ok(IoChoice::Epoll),
-        (IoChoice::Uring, Err(why)) => Err(NetError::NoUring(why.clone())),
-    }
-}
-
-fn choose_driver(choice: DriverChoice, io: IoChoice, probe: &Probe) -> Result<DriverChoice, NetError> {
-    match (choice, &probe.executor) {
-        (DriverChoice::Auto, Ok(())) if io == IoChoice::Uring => Ok(DriverChoice::Executor),
-        (DriverChoice::Executor, Ok(())) => Ok(DriverChoice::Executor),
-        (DriverChoice::Executor, Err(why)) => Err(NetError::NoExecutor(why.clone())),
-        (DriverChoice::Auto | DriverChoice::Plain, _) => Ok(DriverChoice::Plain),
-    }
-}
-
-fn message(panic: &(dyn Any + Send)) -> &str {
-    let text = panic.downcast_ref::<&str>().copied();
-    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("no message")
 }
 
 /// How long a shard may take to stop.
