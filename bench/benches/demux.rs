@@ -1,8 +1,8 @@
 //! Question: what does it cost to tell STUN, DTLS, RTP and RTCP apart, when they come as they come?
 //!
 //! Floor: comparing the first byte of each of a batch of 128, which the compiler does in vectors; so several times that
-//! is expected, and a few nanoseconds each. The mix is that of a publisher's shard: media with feedback among it, now and
-//! then a consent check, rarely anything else.
+//! is expected, and a few nanoseconds each. The mix is that of a publisher's shard: media with feedback among it, now
+//! and then a consent check, rarely anything else.
 
 use std::hint::black_box;
 
