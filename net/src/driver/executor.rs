@@ -1,6 +1,6 @@
 //! A shard on a pinned glommio executor, which runs tasks beside the packets (timers, files, messages between shards).
 //!
-//! While no such task exists the shard sleeps in its own packet I/O, as under the plain driver: a sleep in glommio costs 14 us
+//! While no such task exists the shard sleeps in its own packet I/O, as under the plain driver: a sleep in glommio costs 10 to 25 us
 //! of CPU more (seven calls into the kernel and a membarrier). With company it sleeps in glommio, on whose rings its bell
 //! is awaited. All of glommio that the workspace uses is here.
 //!
