@@ -30,12 +30,16 @@ for (const io of ["uring", "epoll"]) {
           for (const viewer of viewers) await viewer.watch();
           for (const viewer of viewers) await viewer.sees();
           const records = await assertWatching(viewers, 10);
+          for (const viewer of viewers) await viewer.isInStep();
           for (const { codec: seen, ...transport } of records.map((samples) => samples.at(-1)).concat(await publisher.sample())) {
             assert.equal(seen, `video/${codec}`);
             assert.equal(transport.tlsVersion, tlsVersion);
             if (dtls === "1.2") assert.match(transport.srtpCipher, /AEAD_AES_(256|128)_GCM/);
           }
           assert.deepEqual(browser.faults(), []);
+          const metrics = await server.metrics();
+          assert.match(metrics, /^tidewire_handshakes_completed_total\{threads="handshake"\} [1-9]/m);
+          assert.doesNotMatch(metrics, /^tidewire_handshakes_failed_total\{threads="handshake"\} [1-9]/m);
         });
       }
     });

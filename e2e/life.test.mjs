@@ -41,6 +41,25 @@ describe("life of a channel", () => {
     assert.deepEqual(browser.faults(), []);
   });
 
+  test("who comes before the publisher is told so, and sees once there is one", async () => {
+    const viewer = await browser.client(server, "early");
+    assert.equal(await viewer.tryToWatch(), false);
+    const publisher = await browser.client(server, "early");
+    await publisher.publish("VP8");
+    await viewer.watch();
+    await viewer.sees();
+    assert.deepEqual(browser.faults(), []);
+  });
+
+  test("ICE restarts on either side, and the picture goes on", async () => {
+    const { publisher, viewers } = await call("restart");
+    for (const client of [viewers[0], publisher]) {
+      await client.restart();
+      await assertWatching(viewers, 3);
+    }
+    assert.deepEqual(browser.faults(), []);
+  });
+
   test("a tab that is closed without a word leaves the other watching", async () => {
     const { viewers: [guest, stayer] } = await call("closed");
     await guest.page.close();
@@ -61,6 +80,7 @@ describe("life of a channel", () => {
         await until("the successor's pictures", async () => (await viewer.sample()).framesDecoded > framesDecoded);
       }
       const records = await assertWatching(viewers, 5);
+      for (const viewer of viewers) await viewer.isInStep();
       assert.deepEqual(records.map((samples) => samples.at(-1).negotiations), [0, 0]);
       assert.deepEqual(browser.faults(), []);
     });

@@ -25,6 +25,8 @@ const flags = [
   "--allow-loopback-in-peer-connection",
   "--autoplay-policy=no-user-gesture-required",
 ];
+/** A person notices from about 100 ms; a busy machine's estimates waver by as much again. */
+const LIP_SYNC_MS = 200;
 const pageDirectory = join(import.meta.dirname, "../page");
 
 export class Browser {
@@ -93,11 +95,26 @@ export class Client {
     await this.#connected();
   }
 
+  /** Asks once; `false` when nothing is published. */
+  tryToWatch() {
+    const ask = { url: `${this.server.origin}/whep/${this.channel}`, token: this.token };
+    return this.page.evaluate((ask) => window.client.watch(ask), ask);
+  }
+
   /** Waits until something is published. */
   async watch() {
-    const ask = { url: `${this.server.origin}/whep/${this.channel}`, token: this.token };
-    await until("something to watch", () => this.page.evaluate((ask) => window.client.watch(ask), ask));
+    await until("something to watch", () => this.tryToWatch());
     await this.#connected();
+  }
+
+  /** An ICE restart; waits until the media goes by a pair of the new generation. */
+  async restart() {
+    const { userFragment: before } = await this.sample();
+    await this.page.evaluate(() => window.client.restart());
+    await until("a pair with new credentials", async () => {
+      const { userFragment, state } = await this.sample();
+      return before && userFragment && userFragment !== before && state === "connected";
+    });
   }
 
   /** The session's end by DELETE; its status. */
@@ -124,6 +141,15 @@ export class Client {
       const { framesDecoded, audioEnergy } = await this.sample();
       return framesDecoded > 0 && audioEnergy > 0;
     }, within_ms);
+  }
+
+  /** Waits until sound and picture are played in step: needs two sender reports of each, which are seconds apart. */
+  async isInStep() {
+    await until("sound in step with the picture", async () => {
+      const { audioAheadMs } = await this.sample();
+      if (!(Math.abs(audioAheadMs) < LIP_SYNC_MS)) throw new Error(`ahead by ${audioAheadMs} ms`);
+      return true;
+    }, 40_000);
   }
 
   /** Samples at the ends of `seconds` seconds, by the page's own clock. */

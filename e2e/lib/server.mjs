@@ -23,7 +23,7 @@ export class Server {
   static async start(args = [], wrapper = []) {
     const server = new Server();
     server.origin = `http://127.0.0.1:${await freeTcpPort()}`;
-    const ports = ["--listen", new URL(server.origin).host, "--udp-port", String(await freeUdpPort()), "--media-ip", "127.0.0.1"];
+    const ports = ["--listen", new URL(server.origin).host, "--udp-port", String(await freeUdpPort())];
     const [command, ...rest] = [...wrapper, program, ...ports, ...args];
     server.#child = spawn(command, rest, { stdio: ["ignore", "pipe", "pipe"] });
     for (const stream of [server.#child.stdout, server.#child.stderr]) {
@@ -39,7 +39,7 @@ export class Server {
   }
 
   static startWithSecret(args = [], wrapper = []) {
-    return Server.start([...args, "--secret", secret], wrapper);
+    return Server.start([...args, "--media-ip", "127.0.0.1", "--secret", secret], wrapper);
   }
 
   static startWithoutUring(args = []) {

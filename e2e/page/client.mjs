@@ -38,7 +38,8 @@ async function open(peer, url, token) {
   }
   if (response.status !== 201) throw new Error(`${url}: ${response.status} ${await response.text()}`);
   session = { peer, token, url: new URL(response.headers.get("location"), url), negotiations: 0 };
-  await peer.setRemoteDescription({ type: "answer", sdp: await response.text() });
+  session.answer = await response.text();
+  await peer.setRemoteDescription({ type: "answer", sdp: session.answer });
   peer.addEventListener("signalingstatechange", () => (session.negotiations += 1));
   return true;
 }
@@ -58,6 +59,23 @@ async function leave() {
   return status;
 }
 
+/** New ICE credentials by PATCH (RFC 9725 4.3.3, "ICE Restarts"); the answer to the new offer is the old one with the server's new ones. */
+async function restart() {
+  const { peer, token, url } = session;
+  await peer.setLocalDescription(await peer.createOffer({ iceRestart: true }));
+  const names = ["ice-ufrag", "ice-pwd"];
+  const value = (name, text) => text.match(new RegExp(`^a=${name}:(.*?)\\r?$`, "m"))[1];
+  const body = names.map((name) => `a=${name}:${value(name, peer.localDescription.sdp)}\r\n`).join("");
+  const headers = { "content-type": "application/trickle-ice-sdpfrag", "if-match": "*", authorization: `Bearer ${token}` };
+  const response = await fetch(url, { method: "PATCH", headers, body });
+  if (response.status !== 200) throw new Error(`restart: ${response.status} ${await response.text()}`);
+  const fragment = await response.text();
+  for (const name of names) {
+    session.answer = session.answer.replace(new RegExp(`^a=${name}:[^\\r\\n]*`, "gm"), `a=${name}:${value(name, fragment)}`);
+  }
+  await peer.setRemoteDescription({ type: "answer", sdp: session.answer });
+}
+
 /** What the browser knows of the session. */
 async function sample() {
   const { peer, negotiations } = session;
@@ -66,19 +84,25 @@ async function sample() {
   const video = [of("inbound-rtp", "video"), of("outbound-rtp", "video")].find((report) => report.id) ?? {};
   const [{ sender, receiver }] = peer.getTransceivers();
   const transport = sender.transport ?? receiver.transport;
-  const { srtpCipher, tlsVersion, dtlsState } = of("transport");
+  const byId = (id) => reports.find((report) => report.id === id);
+  const { srtpCipher, tlsVersion, dtlsState, selectedCandidatePairId } = of("transport");
   return {
     state: peer.connectionState,
     transport: transport?.state,
+    userFragment: byId(byId(selectedCandidatePairId)?.localCandidateId)?.usernameFragment,
     negotiations,
     srtpCipher,
     tlsVersion,
     dtlsState,
-    codec: reports.find((report) => report.id === video.codecId)?.mimeType,
+    codec: byId(video.codecId)?.mimeType,
     framesSent: video.framesSent ?? 0,
     framesDecoded: video.framesDecoded ?? 0,
     packetsLost: video.packetsLost ?? 0,
+    framesPerSecond: video.framesPerSecond ?? 0,
+    freezes: video.freezeCount ?? 0,
     audioEnergy: of("inbound-rtp", "audio").totalAudioEnergy ?? 0,
+    // Both ends of this are known only where sender reports arrive (RFC 3550 6.4.1).
+    audioAheadMs: of("inbound-rtp", "audio").estimatedPlayoutTimestamp - video.estimatedPlayoutTimestamp,
   };
 }
 
@@ -92,4 +116,4 @@ async function record(seconds) {
   return samples;
 }
 
-window.client = { publish, watch, leave, sample, record };
+window.client = { publish, watch, restart, leave, sample, record };
