@@ -243,7 +243,10 @@ fn start_shard(
             }
         },
     );
-    handle.with_context(|| format!("cannot start shard {} on UDP port {}", shard.0, config.port))
+    handle.with_context(|| {
+        let mend = "choose another port with --udp-port, or other addresses with --media-ip";
+        format!("cannot start shard {} on UDP port {}: {mend}", shard.0, config.port)
+    })
 }
 
 /// Ports count up from the first; zero lets the system choose each.

@@ -63,6 +63,10 @@ fn what_cannot_start_says_why_and_how_to_mend_it() {
         ),
         (&["--listen", &address], "choose another address with --listen"),
         (&["--tls-cert", "/nowhere.pem", "--tls-key", "/nowhere.key", "--listen", "127.0.0.1:0"], "tls-cert"),
+        (
+            &["--listen", "127.0.0.1:0", "--udp-port", "0", "--media-ip", "203.0.113.1"],
+            "other addresses with --media-ip",
+        ),
         (&["--config", "/nowhere.toml"], "Name a file that can be read with --config."),
         (&["token", "--channel", "demo"], "--secret, TIDEWIRE_SECRET or tidewire.toml"),
     ] {

@@ -82,13 +82,13 @@ pub struct ShardConfig {
 /// Why a shard did not start or stop.
 #[derive(Debug, thiserror::Error)]
 pub enum NetError {
-    #[error("cannot bind the media port: {0}")]
+    #[error("cannot bind the media port")]
     Bind(#[source] io::Error),
     #[error("io_uring does not work here: {0}")]
     NoUring(String),
     #[error("the executor driver does not work here: {0}")]
     NoExecutor(String),
-    #[error("cannot start the shard: {0}")]
+    #[error("cannot start the shard")]
     Start(#[source] io::Error),
     #[error("the shard panicked, see the log")]
     Panicked,
