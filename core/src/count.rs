@@ -3,6 +3,10 @@
 //! One list each for counters and discards; metrics and documentation are made from these lists. Counting is an add
 //! to a plain array that its owner alone writes; the edge publishes copies.
 
+/// Makes an enum whose variants have stable names and a sentence each, and the list of them all.
+///
+/// A macro, since three lists (an enum's variants, their names, their sentences) have to stay one.
+#[macro_export]
 macro_rules! registry {
     ($(#[$doc:meta])* $type:ident { $($(#[doc = $text:literal])* $variant:ident = $name:literal,)* }) => {
         $(#[$doc])*
@@ -11,6 +15,7 @@ macro_rules! registry {
         pub enum $type { $($(#[doc = $text])* $variant,)* }
 
         impl $type {
+            /// Every variant, in the order in which values are published.
             pub const ALL: &'static [Self] = &[$(Self::$variant,)*];
 
             /// The stable name, as metrics carry it.

@@ -2,28 +2,7 @@
 //!
 //! Only the owning shard adds; it publishes copies. Nothing here knows who reads them.
 
-macro_rules! registry {
-    ($(#[$doc:meta])* $type:ident { $($(#[doc = $text:literal])* $variant:ident = $name:literal,)* }) => {
-        $(#[$doc])*
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-        #[repr(u8)]
-        pub enum $type { $($(#[doc = $text])* $variant,)* }
-
-        impl $type {
-            pub const ALL: &'static [Self] = &[$(Self::$variant,)*];
-
-            /// The stable name, as metrics carry it.
-            pub const fn name(self) -> &'static str {
-                match self { $(Self::$variant => $name,)* }
-            }
-
-            /// One sentence for documentation.
-            pub const fn help(self) -> &'static str {
-                match self { $(Self::$variant => concat!($($text),*),)* }
-            }
-        }
-    };
-}
+use tidewire_core::registry;
 
 registry! {
     /// What happened between a shard and the kernel.

@@ -109,11 +109,8 @@ pub struct ShardHandle<C> {
     driver: DriverChoice,
     addresses: Vec<SocketAddr>,
     buffers: (usize, usize),
-    commands: Sender<C>,
-    progress: Sender<Progress>,
+    ways: Ways<C>,
     counters: Arc<[AtomicU64]>,
-    stopping: Arc<AtomicBool>,
-    waker: Waker,
     /// Its other end is dropped when the thread ends.
     ended: mpsc::Receiver<()>,
     thread: Option<JoinHandle<()>>,
@@ -137,51 +134,54 @@ where
     let plan = Plan::new(config, probe())?;
     let sockets = Sockets::bind(&config.addresses, config.port).map_err(NetError::Bind)?;
     let (addresses, buffers) = (sockets.addresses().to_vec(), sockets.buffers());
-    let waker = Waker::new().map_err(NetError::Start)?;
-    let (commands, command_letters) = mailbox::bounded(COMMANDS_LEN, waker.clone());
-    let (progress, progress_letters) = mailbox::bounded(PROGRESS_LEN, waker.clone());
-    let stopping = Arc::new(AtomicBool::new(false));
-    let inlets = Inlets {
-        waker: waker.clone(),
-        commands: command_letters,
-        progress: progress_letters,
-        stopping: Arc::clone(&stopping),
-    };
-    let handshake = handshakes(progress.clone());
-
-    let (started, start) = mpsc::sync_channel(1);
-    let (ending, ended) = mpsc::sync_channel(1);
+    let (ways, inlets) = Ways::new::<M>().map_err(NetError::Start)?;
+    let handshake = handshakes(ways.progress.clone());
     let build = move |addresses: &[SocketAddr]| {
         let outlets = Outlets { event: Box::new(on_event), handshake: Box::new(handshake) };
         (make(addresses), inlets, outlets)
     };
-    let (shard, ring) = (config.shard, waker.clone());
-    let thread = thread::Builder::new()
-        .name(format!("shard-{}", shard.0))
-        .spawn(move || {
-            // Dropped however the thread ends.
-            let _ending: SyncSender<()> = ending;
-            plan.run(sockets, ring, build, &started);
-        })
-        .map_err(NetError::Start)?;
+    let (started, start) = mpsc::sync_channel(1);
+    let (ending, ended) = mpsc::sync_channel(1);
+    let ring = ways.waker.clone();
+    let run = move || {
+        // Dropped however the thread ends.
+        let _ending: SyncSender<()> = ending;
+        plan.run(sockets, ring, build, &started);
+    };
+    let name = format!("shard-{}", config.shard.0);
+    let thread = thread::Builder::new().name(name).spawn(run).map_err(NetError::Start)?;
     let counters = match start.recv() {
         Ok(counters) => counters.map_err(NetError::Start)?,
         Err(mpsc::RecvError) => return Err(NetError::Panicked),
     };
-    Ok(ShardHandle {
-        shard,
-        io: plan.io,
-        driver: plan.driver,
-        addresses,
-        buffers,
-        commands,
-        progress,
-        counters,
-        stopping,
-        waker,
-        ended,
-        thread: Some(thread),
-    })
+    let (shard, io, driver) = (config.shard, plan.io, plan.driver);
+    Ok(ShardHandle { shard, io, driver, addresses, buffers, ways, counters, ended, thread: Some(thread) })
+}
+
+/// The ways into a running shard.
+#[derive(Debug)]
+struct Ways<C> {
+    commands: Sender<C>,
+    progress: Sender<Progress>,
+    stopping: Arc<AtomicBool>,
+    waker: Waker,
+}
+
+impl<C> Ways<C> {
+    /// The ways in, and the ends of them that the shard reads.
+    fn new<M: Machine<Command = C>>() -> io::Result<(Self, Inlets<M>)> {
+        let waker = Waker::new()?;
+        let (commands, command_letters) = mailbox::bounded(COMMANDS_LEN, waker.clone());
+        let (progress, progress_letters) = mailbox::bounded(PROGRESS_LEN, waker.clone());
+        let stopping = Arc::new(AtomicBool::new(false));
+        let inlets = Inlets {
+            waker: waker.clone(),
+            commands: command_letters,
+            progress: progress_letters,
+            stopping: Arc::clone(&stopping),
+        };
+        Ok((Self { commands, progress, stopping, waker }, inlets))
+    }
 }
 
 impl<C> ShardHandle<C> {
@@ -211,17 +211,17 @@ impl<C> ShardHandle<C> {
 
     /// Leaves a command with the shard and wakes it. Gives it back when the queue is full or the shard has ended.
     pub fn command(&self, command: C) -> Result<(), QueueFull<C>> {
-        self.commands.send(command).map_err(QueueFull)
+        self.ways.commands.send(command).map_err(QueueFull)
     }
 
     /// The way to leave commands from other threads.
     pub fn commands(&self) -> Sender<C> {
-        self.commands.clone()
+        self.ways.commands.clone()
     }
 
     /// The shard's mailbox for the answers of handshake threads.
     pub fn progress(&self) -> Sender<Progress> {
-        self.progress.clone()
+        self.ways.progress.clone()
     }
 
     /// The counters as last published: the machine's tally, then `IoCounter`, each in the order of its registry.
@@ -249,8 +249,8 @@ impl<C> ShardHandle<C> {
     }
 
     fn ask_to_stop(&self) {
-        self.stopping.store(true, Ordering::SeqCst);
-        self.waker.wake();
+        self.ways.stopping.store(true, Ordering::SeqCst);
+        self.ways.waker.wake();
     }
 }
 
