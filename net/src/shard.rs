@@ -1,6 +1,6 @@
 //! A shard: one machine, its packet I/O and its mailboxes, turned by a driver on one thread.
 //!
-//! `turn` is one round: receive what came, take letters, run timers, forward one slice of the fan-out, flush. After each
+//! `turn` is one round: take letters, receive what came, run timers, forward one slice of the fan-out, flush. After each
 //! call into the machine its events and handshake requests are drained. A turn is bounded in every part, so receiving is
 //! looked at between slices however long the fan-out is. A shard owns all it touches; outside are only the mailboxes, the
 //! published counters, and the flag that stops it. It does not sleep; the driver does.
@@ -72,8 +72,9 @@ impl<M: Machine, Io: PacketIo> Shard<M, Io> {
     pub(crate) fn turn(&mut self, now: Instant) -> Turn {
         self.io.tally_mut().count(IoCounter::Turns);
         self.io.collect();
-        let received = self.receive(now);
+        // Letters first: a client's first check may come in the same turn as the command that opens its connection.
         let letters = self.take_letters(now);
+        let received = self.receive(now);
         let due = self.run_timers(now);
         let fan_out = self.forward(now);
         self.io.flush();
