@@ -201,7 +201,12 @@ impl Run {
 
 /// Reads one of cargo's messages: a test program that it built, or something else.
 fn suite_of(message: &str) -> Option<Suite> {
-    if !message.starts_with(r#"{"reason":"compiler-artifact""#) || !message.contains(r#""test":true},"#) {
+    if !message.starts_with(r#"{"reason":"compiler-artifact""#) {
+        return None;
+    }
+    // The target says whether it has tests, its profile whether this build of it runs them.
+    let (_, profile) = message.split_once(r#""profile":{"#)?;
+    if !profile.split('}').next()?.contains(r#""test":true"#) {
         return None;
     }
     let program = PathBuf::from(text_field(message, "executable")?);
@@ -246,7 +251,7 @@ mod tests {
 
     fn message(kind: &str, package: &str, test: bool, executable: &str) -> String {
         format!(
-            r#"{{"reason":"compiler-artifact","package_id":"x","manifest_path":"/src/{package}/Cargo.toml","target":{{"kind":["{kind}"],"crate_types":["bin"],"name":"it","src_path":"/src/x.rs"}},"profile":{{"opt_level":"3","test":{test}}},"features":[],"filenames":[],"executable":{executable},"fresh":true}}"#
+            r#"{{"reason":"compiler-artifact","package_id":"x","manifest_path":"/src/{package}/Cargo.toml","target":{{"kind":["{kind}"],"crate_types":["bin"],"name":"it","src_path":"/src/x.rs","test":true}},"profile":{{"opt_level":"3","test":{test}}},"features":[],"filenames":[],"executable":{executable},"fresh":true}}"#
         )
     }
 
