@@ -26,7 +26,8 @@ transcript=$place/transcript.txt
 user_home=/opt/newcomer
 
 say() { printf '== %s\n' "$*" | tee -a "$transcript"; }
-inside() { chroot "$machine" /usr/bin/env -i HOME=$user_home TERM=dumb LANG=C.UTF-8 PATH=/opt/rust/bin:/usr/sbin:/usr/bin:/sbin:/bin "$@"; }
+# An array, not a function: a command started by it in the background has its own process id, not that of a shell around it.
+inside=(chroot "$machine" /usr/bin/env -i "HOME=$user_home" TERM=dumb LANG=C.UTF-8 PATH=/opt/rust/bin:/usr/sbin:/usr/bin:/sbin:/bin)
 : >"$transcript"
 
 if [ ! -e "$place/base/etc/debian_version" ]; then
@@ -49,20 +50,20 @@ mount --rbind /sys "$machine/sys"
 mount --rbind /dev "$machine/dev"
 
 say "what rustup asks for: gcc libc6-dev ca-certificates curl"
-inside apt-get update -qq
-inside DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends gcc libc6-dev ca-certificates curl >"$place/rustup-needs.log" 2>&1
+"${inside[@]}" apt-get update -qq
+"${inside[@]}" DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends gcc libc6-dev ca-certificates curl >"$place/rustup-needs.log" 2>&1
 # An authority that this machine was told to trust, that one needs too.
 if compgen -G '/usr/local/share/ca-certificates/*.crt' >/dev/null; then
   cp /usr/local/share/ca-certificates/*.crt "$machine/usr/local/share/ca-certificates/"
-  inside update-ca-certificates >>"$place/rustup-needs.log" 2>&1
+  "${inside[@]}" update-ca-certificates >>"$place/rustup-needs.log" 2>&1
 fi
-say "$(inside cargo --version), $(inside gcc --version | head -n 1), Debian $(cat "$machine/etc/debian_version")"
+say "$("${inside[@]}" cargo --version), $("${inside[@]}" gcc --version | head -n 1), Debian $(cat "$machine/etc/debian_version")"
 
 # Starts the server by the README's command, waits for its page, asks for it, and ends it by SIGTERM.
 prove_run() {
   local log=$place/run.log waited=0 page=
   say "\$ cargo xtask run"
-  inside sh -c "cd $user_home/tidewire && exec cargo xtask run" >"$log" 2>&1 &
+  "${inside[@]}" sh -c "cd $user_home/tidewire && exec cargo xtask run" >"$log" 2>&1 &
   local pid=$!
   while [ -z "$page" ] && kill -0 $pid 2>/dev/null && [ $waited -lt 2400 ]; do
     sleep 1
@@ -72,7 +73,7 @@ prove_run() {
   grep -avE '^ *(Compiling|Downloading|Downloaded|Updating|Adding|Locking|Get:|Selecting|Preparing|Unpacking|Setting up|Processing|\(Reading)' "$log" | head -n 60 | tee -a "$transcript"
   [ -n "$page" ] || { say "FAILED: no page address after $waited s"; kill $pid 2>/dev/null || true; return 1; }
   say "\$ curl $page     (after $waited s)"
-  inside curl -fsS --insecure "$page" | grep -ai '<title>' | tee -a "$transcript"
+  "${inside[@]}" curl -fsS --insecure "$page" | grep -ai '<title>' | tee -a "$transcript"
   # Give the server one second to end its connections.
   kill -TERM $pid
   wait $pid && say "ended well by SIGTERM" || say "ended by SIGTERM with status $?"
@@ -81,7 +82,7 @@ prove_run() {
 prove_test() {
   local log=$place/test.log status=0
   say "\$ cargo xtask test"
-  inside sh -c "cd $user_home/tidewire && cargo xtask test" >"$log" 2>&1 </dev/null || status=$?
+  "${inside[@]}" sh -c "cd $user_home/tidewire && cargo xtask test" >"$log" 2>&1 </dev/null || status=$?
   grep -aE '^\[[0-9]+/|^This machine lacks|^  [a-z0-9.+-]+ {2,}|^Installing|FAILED|skipped|^All stages|passed, ' "$log" | tee -a "$transcript"
   say "exit code $status"
   return $status
