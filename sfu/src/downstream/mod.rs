@@ -6,8 +6,9 @@
 //! the next binding starts beyond it, so that no nonce is ever used for two contents.
 
 mod credit;
-mod repair;
+mod recent;
 mod stream;
+mod repair;
 
 use std::time::Duration;
 

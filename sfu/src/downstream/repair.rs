@@ -10,35 +10,13 @@ use tidewire_core::count::{Counter, Discard, Tally};
 use tidewire_core::machine::Egress;
 use tidewire_core::rebuild::{Fields, HEADER_LEN_MAX};
 use tidewire_core::ring::Stored;
-use tidewire_core::time::Instant;
 
 use super::stream::{Numbered, Stream};
 use super::{Downstream, Way};
 use crate::upstream::Upstream;
 
-/// Repairs whose time is remembered; two that share a place only make a repair come again sooner.
-const RECENT_LEN: usize = 32;
-
 /// Below this a repeated request is the network's doubling, whatever the round trip.
 const REPEAT_MIN: Duration = Duration::from_millis(5);
-
-/// When which packet was last repaired.
-#[derive(Debug, Default)]
-pub(super) struct Recent {
-    places: [Option<(u16, Instant)>; RECENT_LEN],
-}
-
-impl Recent {
-    /// Notes a repair; `false` if the same packet was repaired less than `interval` ago.
-    fn admit(&mut self, now: Instant, sequence: u16, interval: Duration) -> bool {
-        let place = &mut self.places[usize::from(sequence) % RECENT_LEN];
-        if place.is_some_and(|(last, at)| last == sequence && now.since(at) < interval) {
-            return false;
-        }
-        *place = Some((sequence, now));
-        true
-    }
-}
 
 impl Downstream {
     /// Repairs what the viewer lost of the stream `ssrc`. Every sequence number is counted as repaired or discarded.

@@ -14,7 +14,7 @@ use tidewire_core::rtcp::{Report, SenderInfo};
 use tidewire_core::time::{Instant, Ntp};
 
 use super::Way;
-use super::repair::Recent;
+use super::recent::Recent;
 use crate::upstream::{SenderReport, Track};
 
 /// First sequence numbers stay below this, so that no early loss makes a receiver guess the rollover wrong (RFC 3711 3.3.1).
