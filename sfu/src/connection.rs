@@ -4,7 +4,6 @@ use tidewire_core::count::Discard;
 use tidewire_core::handshake::{Fingerprint, SrtpKeys};
 use tidewire_core::ice::IceLite;
 use tidewire_core::id::ConnectionId;
-use tidewire_core::machine::Path;
 use tidewire_core::rtp::Header;
 use tidewire_core::srtp::{Inbound, Outbound};
 use tidewire_core::time::Instant;
@@ -81,15 +80,10 @@ impl Connection {
         });
     }
 
-    /// Lends what sending takes; nothing before keys and a path are there.
-    pub(crate) fn way<'a, E>(
-        &'a mut self,
-        now: Instant,
-        egress: &'a mut E,
-        path: &'a mut Option<Path>,
-    ) -> Option<(Way<'a, E>, &'a mut Role)> {
-        *path = self.ice.selected();
+    /// Lends what sending takes, beside the role; nothing before keys and a path are there.
+    pub(crate) fn way<'a, E>(&'a mut self, now: Instant, egress: &'a mut E) -> Option<(Way<'a, E>, &'a mut Role)> {
+        let path = self.ice.selected()?;
         let outbound = &mut self.protection.as_mut()?.outbound;
-        Some((Way { now, outbound, path: path.as_ref()?, egress }, &mut self.role))
+        Some((Way { now, outbound, path, egress }, &mut self.role))
     }
 }

@@ -123,9 +123,8 @@ impl Round {
                     break;
                 }
                 self.cursor += 1;
-                let mut path = None;
                 let connection = connections.at_mut(*slot);
-                let Some((mut way, role)) = connection.and_then(|one| one.way(*now, &mut **egress, &mut path)) else {
+                let Some((mut way, role)) = connection.and_then(|one| one.way(*now, &mut **egress)) else {
                     continue;
                 };
                 let Role::Downstream(downstream) = role else { continue };

@@ -31,7 +31,7 @@ use crate::upstream::{SenderReport, Upstream};
 pub(crate) struct Way<'a, E> {
     pub(crate) now: Instant,
     pub(crate) outbound: &'a mut Outbound,
-    pub(crate) path: &'a Path,
+    pub(crate) path: Path,
     pub(crate) egress: &'a mut E,
 }
 
@@ -161,7 +161,7 @@ impl<E: Egress> Way<'_, E> {
     /// Seals one RTCP datagram; returns whether it went out.
     pub(crate) fn send_rtcp(&mut self, write: impl FnOnce(&mut Writer<'_>)) -> bool {
         let overhead = self.outbound.rtcp_overhead();
-        let Some(out) = self.egress.reserve(self.path, tidewire_core::limits::RTCP_LEN_MAX) else { return false };
+        let Some(out) = self.egress.reserve(&self.path, tidewire_core::limits::RTCP_LEN_MAX) else { return false };
         let room = out.len().saturating_sub(overhead);
         let mut writer = Writer::new(&mut out[..room]);
         write(&mut writer);

@@ -78,7 +78,7 @@ impl Stream {
     ) -> Result<(), Discard> {
         let body_len = 2 + packet.payload.len();
         let overhead = way.outbound.rtp_overhead();
-        let out = way.egress.reserve(way.path, HEADER_LEN_MAX + body_len + overhead).ok_or(Discard::EgressFull)?;
+        let out = way.egress.reserve(&way.path, HEADER_LEN_MAX + body_len + overhead).ok_or(Discard::EgressFull)?;
         let fields = Fields { payload_type, ssrc, sequence: self.rtx_next as u16, padded: false, ..original.fields };
         let header_len = self.write_header(&fields, packet, out)?;
         let out = out.get_mut(..header_len + body_len + overhead).ok_or(Discard::TooLarge)?;

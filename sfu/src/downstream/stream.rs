@@ -172,7 +172,7 @@ impl Stream {
         let payload: &[u8] = if numbered.fields.padded { &[1] } else { packet.payload };
         let overhead = way.outbound.rtp_overhead();
         let room = HEADER_LEN_MAX + payload.len() + overhead;
-        let out = way.egress.reserve(way.path, room).ok_or(Discard::EgressFull)?;
+        let out = way.egress.reserve(&way.path, room).ok_or(Discard::EgressFull)?;
         let header_len = self.write_header(&numbered.fields, packet, out)?;
         let out = out.get_mut(..header_len + payload.len() + overhead).ok_or(Discard::TooLarge)?;
         let len = way.outbound.seal_rtp(numbered.sequence, header_len, payload, out)?;

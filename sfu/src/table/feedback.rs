@@ -74,8 +74,7 @@ impl SessionTable {
         let publisher = self.publisher_of(slot);
         let Some(upstream) = publisher.and_then(|publisher| self.upstreams.at(publisher)) else { return };
         let Some(connection) = self.connections.at_mut(slot) else { return };
-        let mut path = None;
-        if let Some((mut way, Role::Downstream(downstream))) = connection.way(now, egress, &mut path) {
+        if let Some((mut way, Role::Downstream(downstream))) = connection.way(now, egress) {
             downstream.repair(media, lost, upstream, &mut way, &mut self.tally);
         }
     }

@@ -74,8 +74,7 @@ impl SessionTable {
             return;
         }
         let Some(mut connection) = self.connections.take(id.slot) else { return };
-        let mut path = None;
-        if let Some((mut way, Role::Downstream(downstream))) = connection.way(now, egress, &mut path) {
+        if let Some((mut way, Role::Downstream(downstream))) = connection.way(now, egress) {
             downstream.say_goodbye(&mut way);
         }
         for path in connection.ice.paths() {

@@ -125,8 +125,7 @@ impl SessionTable {
         let (Some(upstream), Some(connection)) = (self.upstreams.at_mut(slot), self.connections.at_mut(slot)) else {
             return;
         };
-        let mut path = None;
-        if let Some((mut way, _)) = connection.way(now, egress, &mut path) {
+        if let Some((mut way, _)) = connection.way(now, egress) {
             let tally = &mut self.tally;
             if way.send_rtcp(|writer: &mut Writer<'_>| upstream.write_feedback(now, writer, OWN_NAME, tally)) {
                 self.tally.count(Counter::RtcpSent);
