@@ -126,6 +126,7 @@ impl Run {
         // Without a kind of target cargo builds examples as the programs they are, which the browser tests start.
         self.build_tests(&[])?;
         self.build_tests(&["--benches"])?;
+        self.suites.sort_by(|a, b| a.name.cmp(&b.name));
         complete(cargo().args(["build", "--release", "--package", "tidewire-server"]))?;
         self.counts.passed += 1;
         Ok(())
