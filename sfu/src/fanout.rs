@@ -114,25 +114,7 @@ impl Round {
         if self.items.is_empty() {
             return Progress::Done;
         }
-        let mut starved = ArrayVec::<(u32, u8), 8>::new();
-        {
-            let Floor { now, connections, upstreams, egress, tally, budget } = floor;
-            let views = resolve(&self.items, upstreams, tally);
-            while let Some(slot) = viewers.get(self.cursor) {
-                if **budget == 0 {
-                    break;
-                }
-                self.cursor += 1;
-                let connection = connections.at_mut(*slot);
-                let Some((mut way, role)) = connection.and_then(|one| one.way(*now, &mut **egress)) else {
-                    continue;
-                };
-                let Role::Downstream(downstream) = role else { continue };
-                let sealed = serve(downstream, &views, &mut way, tally, &mut starved);
-                **budget = budget.saturating_sub(sealed);
-            }
-        }
-        for (upstream, track) in starved {
+        for (upstream, track) in self.pass(viewers, floor) {
             if let Some(upstream) = floor.upstreams.at_mut(upstream) {
                 upstream.want_key_frame(floor.now, track);
             }
@@ -144,34 +126,69 @@ impl Round {
         self.cursor = 0;
         Progress::Done
     }
+
+    /// Serves viewers from the cursor on while the budget lasts; returns the tracks whose key frame somebody waits for.
+    fn pass<E: Egress>(&mut self, viewers: &[u32], floor: &mut Floor<'_, E>) -> Starved {
+        let Floor { now, connections, upstreams, egress, tally, budget } = floor;
+        let mut starved = Starved::new();
+        let mut views = Views::new();
+        resolve(&self.items, upstreams, tally, &mut views);
+        while let Some(slot) = viewers.get(self.cursor).filter(|_| **budget > 0) {
+            self.cursor += 1;
+            let connection = connections.at_mut(*slot);
+            let Some((mut way, role)) = connection.and_then(|one| one.way(*now, &mut **egress)) else { continue };
+            let Role::Downstream(downstream) = role else { continue };
+            let sealed = serve(downstream, &views, &mut way, tally, &mut starved);
+            **budget = budget.saturating_sub(sealed);
+        }
+        starved
+    }
 }
+
+/// Tracks (by upstream and index) whose key frame somebody waits for. Beyond these few, the next packet tells again.
+type Starved = ArrayVec<(u32, u8), 8>;
+
+/// A round's items, looked up.
+type Views<'a> = ArrayVec<View<'a>, ROUND_LEN_MAX>;
 
 /// An item with the bytes and numbers it stands for, looked up once for all viewers of a slice.
 enum View<'a> {
-    Packet { upstream: u32, accepted: Accepted, stored: Stored<'a>, report: Option<&'a SenderReport> },
+    Packet(PacketView<'a>),
     Report { upstream: u32, track: u8, report: &'a SenderReport },
 }
 
-fn resolve<'a>(items: &[Item], upstreams: &'a Slots<Upstream>, tally: &mut Tally) -> ArrayVec<View<'a>, ROUND_LEN_MAX> {
-    let track = |upstream: u32, track: u8| upstreams.at(upstream)?.tracks.get(usize::from(track));
-    let mut views = ArrayVec::new();
+struct PacketView<'a> {
+    upstream: u32,
+    accepted: Accepted,
+    stored: Stored<'a>,
+    /// The track's last sender report, for whoever starts with this packet.
+    report: Option<&'a SenderReport>,
+}
+
+/// Looks up every item. `views` is lent, since it is too large to be handed back.
+fn resolve<'a>(items: &[Item], upstreams: &'a Slots<Upstream>, tally: &mut Tally, views: &mut Views<'a>) {
     for item in items.iter().take(ROUND_LEN_MAX) {
-        let view = match *item {
-            Item::Packet { upstream, accepted } => track(upstream, accepted.track).and_then(|track| {
-                let stored = track.ring.get(accepted.sequence).filter(|_| track.epoch == accepted.epoch)?;
-                Some(View::Packet { upstream, accepted, stored, report: track.report.as_ref() })
-            }),
-            Item::Report { upstream, track: at } => {
-                let report = track(upstream, at).and_then(|track| track.report.as_ref());
-                report.map(|report| View::Report { upstream, track: at, report })
-            }
-        };
-        match view {
+        match view(item, upstreams) {
             Some(view) => views.push(view),
             None => tally.discard(Discard::Overrun),
         }
     }
-    views
+}
+
+/// What an item stands for, if it is still there.
+fn view<'a>(item: &Item, upstreams: &'a Slots<Upstream>) -> Option<View<'a>> {
+    let track = |upstream: u32, track: u8| upstreams.at(upstream)?.tracks.get(usize::from(track));
+    match *item {
+        Item::Packet { upstream, accepted } => {
+            let track = track(upstream, accepted.track).filter(|track| track.epoch == accepted.epoch)?;
+            let stored = track.ring.get(accepted.sequence)?;
+            Some(View::Packet(PacketView { upstream, accepted, stored, report: track.report.as_ref() }))
+        }
+        Item::Report { upstream, track: at } => {
+            let report = track(upstream, at)?.report.as_ref()?;
+            Some(View::Report { upstream, track: at, report })
+        }
+    }
 }
 
 /// Serves one viewer; returns how many packets were sealed.
@@ -180,41 +197,60 @@ fn serve<E: Egress>(
     views: &[View<'_>],
     way: &mut Way<'_, E>,
     tally: &mut Tally,
-    starved: &mut ArrayVec<(u32, u8), 8>,
+    starved: &mut Starved,
 ) -> usize {
     let mut sealed = 0;
     for view in views {
-        match view {
-            View::Packet { upstream, accepted, stored, report } => {
-                let from = (*upstream, accepted.track, accepted.epoch);
-                match downstream.forward(from, stored, way) {
-                    Ok(Forwarded::NotMine) => continue,
-                    Ok(Forwarded::Sent) => {}
-                    Ok(Forwarded::Started) => {
-                        if report.is_some_and(|report| downstream.report(*upstream, accepted.track, report, way)) {
-                            tally.count(Counter::RtcpSent);
-                        }
-                    }
-                    Err(reason) => {
-                        tally.discard(reason);
-                        let track = (from.0, from.1);
-                        // Beyond the array's few, the next packet of the track brings the wish up again.
-                        if reason == Discard::AwaitingKeyFrame && !starved.is_full() && !starved.contains(&track) {
-                            starved.push(track);
-                        }
-                        continue;
-                    }
-                }
-                tally.count(Counter::Forwarded);
-                sealed += 1;
-            }
-            View::Report { upstream, track, report } => {
-                if downstream.report(*upstream, *track, report, way) {
-                    tally.count(Counter::RtcpSent);
-                    sealed += 1;
-                }
-            }
-        }
+        sealed += usize::from(match view {
+            View::Packet(packet) => packet.forward(downstream, way, tally, starved),
+            View::Report { upstream, track, report } => tell(downstream, (*upstream, *track), report, way, tally),
+        });
     }
     sealed
+}
+
+impl PacketView<'_> {
+    /// Offers the packet to a viewer; returns whether it was sent.
+    fn forward<E: Egress>(
+        &self,
+        downstream: &mut Downstream,
+        way: &mut Way<'_, E>,
+        tally: &mut Tally,
+        starved: &mut Starved,
+    ) -> bool {
+        let track = (self.upstream, self.accepted.track);
+        match downstream.forward((track.0, track.1, self.accepted.epoch), &self.stored, way) {
+            Ok(Forwarded::NotMine) => return false,
+            Ok(Forwarded::Sent) => {}
+            Ok(Forwarded::Started) => {
+                if let Some(report) = self.report {
+                    tell(downstream, track, report, way, tally);
+                }
+            }
+            Err(reason) => {
+                tally.discard(reason);
+                if reason == Discard::AwaitingKeyFrame && !starved.is_full() && !starved.contains(&track) {
+                    starved.push(track);
+                }
+                return false;
+            }
+        }
+        tally.count(Counter::Forwarded);
+        true
+    }
+}
+
+/// Tells a viewer of a track's clock; returns whether anything was sent.
+fn tell<E: Egress>(
+    downstream: &mut Downstream,
+    (upstream, track): (u32, u8),
+    report: &SenderReport,
+    way: &mut Way<'_, E>,
+    tally: &mut Tally,
+) -> bool {
+    let sent = downstream.report(upstream, track, report, way);
+    if sent {
+        tally.count(Counter::RtcpSent);
+    }
+    sent
 }
