@@ -1,8 +1,9 @@
 //! What a run needs of the machine: which core runs what, how busy a process was, and whether the kernel dropped anything.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
 use nix::unistd::{Pid, SysconfVar, sysconf};
 
@@ -36,4 +37,33 @@ pub fn udp_drops() -> Result<HashMap<u16, u64>> {
         Some((u16::from_str_radix(port, 16).ok()?, line.split_whitespace().last()?.parse().ok()?))
     };
     Ok(std::fs::read_to_string("/proc/net/udp")?.lines().skip(1).filter_map(drops).collect())
+}
+
+/// What all cores together have done since the machine started.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Machine {
+    /// Anything but idling, steal not included.
+    pub busy: Duration,
+    /// Time that the hypervisor gave to others while a core of ours wanted to run.
+    pub stolen: Duration,
+}
+
+impl Machine {
+    pub fn so_far() -> Result<Self> {
+        let stat = std::fs::read_to_string("/proc/stat")?;
+        let fields =
+            stat.lines().next().and_then(|line| line.strip_prefix("cpu ")).context("an unreadable /proc/stat")?;
+        // user, nice, system, idle, iowait, irq, softirq, steal; guests are counted in user already.
+        let ticks: Vec<u64> = fields.split_whitespace().map(str::parse).collect::<Result<_, _>>()?;
+        let [user, nice, system, _, _, irq, softirq, steal, ..] = ticks[..] else {
+            anyhow::bail!("a short /proc/stat")
+        };
+        Ok(Self { busy: tick_time(user + nice + system + irq + softirq)?, stolen: tick_time(steal)? })
+    }
+}
+
+/// The kernel's unit of CPU time.
+pub fn tick_time(ticks: u64) -> Result<Duration> {
+    let a_second = sysconf(SysconfVar::CLK_TCK)?.context("no tick rate")?;
+    Ok(Duration::from_nanos(ticks * 1_000_000_000 / u64::try_from(a_second)?))
 }

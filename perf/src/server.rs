@@ -189,11 +189,10 @@ impl Usage {
         let fields: Vec<&str> = fields.split(' ').collect();
         let field =
             |number: usize| -> Result<u64> { Ok(fields.get(number - 3).context("a short /proc/PID/stat")?.parse()?) };
-        let unit = |variable| -> Result<u64> { Ok(sysconf(variable)?.context("no such system value")? as u64) };
-        let ticks = field(14)? + field(15)?;
+        let page_len = sysconf(SysconfVar::PAGE_SIZE)?.context("no page size")?;
         Ok(Self {
-            cpu: Duration::from_nanos(ticks * 1_000_000_000 / unit(SysconfVar::CLK_TCK)?),
-            resident_bytes: field(24)? * unit(SysconfVar::PAGE_SIZE)?,
+            cpu: machine::tick_time(field(14)? + field(15)?)?,
+            resident_bytes: field(24)? * u64::try_from(page_len)?,
             threads: field(20)?,
         })
     }

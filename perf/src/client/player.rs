@@ -35,7 +35,6 @@ pub struct Heard {
     pub mid_breaks: u64,
     pub sender_reports: u64,
     pub cname: Option<String>,
-    pub byes: u64,
     pub first_at: Option<Instant>,
     missing: BTreeSet<u64>,
     sequence_zero: u16,
@@ -58,12 +57,14 @@ impl Heard {
 
 pub struct Player {
     pub call: Call,
-    /// By the SSRC that the server sends with.
-    pub streams: HashMap<u32, Heard>,
+    /// By the SSRC that the server sends with, and by the publisher's stream: another publisher may take its place.
+    pub streams: BTreeMap<(u32, u32), Heard>,
     /// Decrypted packets whose payload was not what was sent.
     pub mismatches: Vec<Mismatch>,
     /// Datagrams that did not decrypt or were of no known protocol.
     pub garbage: u64,
+    /// BYEs that the server sent.
+    pub byes: u64,
     sender: u32,
     rtx: HashMap<u8, u8>,
     rtx_of: HashMap<u32, u32>,
@@ -85,9 +86,10 @@ impl Player {
         let now = Instant::now();
         Self {
             call,
-            streams: HashMap::new(),
+            streams: BTreeMap::new(),
             mismatches: Vec::new(),
             garbage: 0,
+            byes: 0,
             sender: 1,
             rtx,
             rtx_of,
@@ -172,14 +174,14 @@ impl Player {
             self.accept_rtx(now, &packet);
         } else {
             let mid_is_right = self.mid_is_right(&packet);
-            let stream = Carried {
+            let carried = Carried {
                 ssrc: packet.ssrc(),
                 sequence: packet.sequence(),
                 payload: packet.payload(),
                 packet,
                 mid_is_right,
             };
-            self.accept_payload(now, &stream);
+            self.accept_payload(now, &carried);
         }
     }
 
@@ -200,18 +202,23 @@ impl Player {
             packet: *packet,
             mid_is_right: true,
         };
-        self.accept_payload(now, &carried);
-        if let Some(heard) = self.streams.get_mut(&primary) {
+        if let Some(heard) = self.accept_payload(now, &carried) {
             heard.repaired += 1;
         }
     }
 
-    fn accept_payload(&mut self, now: Instant, carried: &Carried<'_>) {
+    /// The stream that the payload belongs to, if every byte of it is right.
+    fn accept_payload(&mut self, now: Instant, carried: &Carried<'_>) -> Option<&mut Heard> {
         match pattern::verify(carried.payload) {
-            Ok(stamp) => self.streams.entry(carried.ssrc).or_default().accept(now, carried, stamp),
+            Ok(stamp) => {
+                let heard = self.streams.entry((carried.ssrc, stamp.stream)).or_default();
+                heard.accept(now, carried, stamp);
+                return Some(heard);
+            }
             Err(mismatch) if self.mismatches.len() < MISMATCHES_MAX => self.mismatches.push(mismatch),
             Err(_) => {}
         }
+        None
     }
 
     fn mid_is_right(&self, packet: &Packet<'_>) -> bool {
@@ -225,25 +232,21 @@ impl Player {
     fn accept_rtcp(&mut self, compound: &[u8]) {
         for item in rtcp::parse(compound) {
             match item {
-                Item::SenderReport { ssrc, .. } => {
-                    if let Some(heard) = self.streams.get_mut(&ssrc) {
-                        heard.sender_reports += 1;
-                    }
-                }
-                Item::Cname { ssrc, cname } => {
-                    if let Some(heard) = self.streams.get_mut(&ssrc) {
-                        heard.cname = Some(cname);
-                    }
-                }
-                Item::Bye { ssrc } => self.streams.entry(ssrc).or_default().byes += 1,
+                Item::SenderReport { ssrc, .. } => self.sent_with(ssrc).for_each(|heard| heard.sender_reports += 1),
+                Item::Cname { ssrc, cname } => self.sent_with(ssrc).for_each(|heard| heard.cname = Some(cname.clone())),
+                Item::Bye { .. } => self.byes += 1,
                 Item::ReceiverReport { .. } | Item::Nack { .. } | Item::KeyFrameRequest { .. } => {}
                 Item::TransportFeedback | Item::Bitrate => {}
             }
         }
     }
 
+    fn sent_with(&mut self, ssrc: u32) -> impl Iterator<Item = &mut Heard> {
+        self.streams.range_mut((ssrc, 0)..=(ssrc, u32::MAX)).map(|(_, heard)| heard)
+    }
+
     fn ask_again(&mut self) -> Result<()> {
-        for (ssrc, heard) in &mut self.streams {
+        for ((ssrc, _), heard) in &mut self.streams {
             let missing = heard.gaps_to_ask_for();
             if !missing.is_empty() {
                 let compound = [
@@ -261,7 +264,7 @@ impl Player {
             .streams
             .iter()
             .take(RECEPTIONS_MAX)
-            .map(|(ssrc, heard)| Reception {
+            .map(|((ssrc, _), heard)| Reception {
                 ssrc: *ssrc,
                 lost: heard.lost() as u32,
                 highest: heard.highest_sequence(),
@@ -292,6 +295,11 @@ struct Carried<'a> {
 }
 
 impl Heard {
+    /// The sequence number that belongs to an index of the publisher, as this viewer sees it.
+    pub fn sequence_of(&self, index: u64) -> u16 {
+        self.sequence_zero.wrapping_add(index as u16)
+    }
+
     fn accept(&mut self, now: Instant, carried: &Carried<'_>, stamp: Stamp) {
         if self.first.is_none() {
             self.begin(now, carried, stamp);

@@ -15,7 +15,7 @@ use super::report::{Joins, Report};
 use super::viewer::{Attention, Viewer};
 use crate::client::offer::Retransmission;
 use crate::client::{Client, Codec, Direction, Offer, Profile, Publisher};
-use crate::machine;
+use crate::machine::{self, Machine};
 use crate::server::{Io, Metrics, Server, Usage};
 
 /// What is run.
@@ -117,6 +117,9 @@ struct Window {
     server: Usage,
     server_cpu: Duration,
     tool_cpu: Duration,
+    /// Of all other processes on all cores.
+    others_cpu: Duration,
+    stolen: Duration,
 }
 
 /// Warm-up, window, and the wait for what is still on its way.
@@ -124,21 +127,25 @@ fn send(fanout: &Fanout, place: &Place, reactor: &mut Reactor) -> Result<Window>
     let forwarded_before = place.forwarded();
     reactor.start_sending(Plan::new(fanout.bits_per_second, fanout.packet_len, fanout.pacing), fanout.packet_len)?;
     reactor.run_until(Instant::now() + Duration::from_secs(fanout.warm_up_s))?;
-    let (server, tool) = (place.usage()?, own_usage()?);
+    let (server, tool, machine) = (place.usage()?, own_usage()?, Machine::so_far()?);
     let started = Instant::now();
     reactor.open_window();
     reactor.run_until(started + Duration::from_secs(fanout.seconds))?;
     reactor.close_window();
     let wall = started.elapsed();
-    let (server_after, tool_after) = (place.usage()?, own_usage()?);
+    let (server_after, tool_after, machine_after) = (place.usage()?, own_usage()?, Machine::so_far()?);
     reactor.stop_sending();
     settle(reactor)?;
+    let server_cpu = server_after.cpu.saturating_sub(server.cpu);
+    let tool_cpu = tool_after.cpu.saturating_sub(tool.cpu);
     Ok(Window {
         wall,
         forwarded: place.forwarded() - forwarded_before,
         server: server_after,
-        server_cpu: server_after.cpu.saturating_sub(server.cpu),
-        tool_cpu: tool_after.cpu.saturating_sub(tool.cpu),
+        server_cpu,
+        tool_cpu,
+        others_cpu: machine_after.busy.saturating_sub(machine.busy).saturating_sub(server_cpu + tool_cpu),
+        stolen: machine_after.stolen.saturating_sub(machine.stolen),
     })
 }
 
@@ -173,6 +180,8 @@ fn report(fanout: &Fanout, place: &Place, reactor: &Reactor, window: &Window, jo
         server_resident_bytes: window.server.resident_bytes,
         server_bytes_a_viewer: joins.server_bytes / (viewers.len() as u64).max(1),
         tool_cpu_s: window.tool_cpu.as_secs_f64(),
+        others_cpu_s: window.others_cpu.as_secs_f64(),
+        stolen_s: window.stolen.as_secs_f64(),
         delays: reactor.delays.clone(),
         lateness: reactor.lateness.clone(),
         joins,

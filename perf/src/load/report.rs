@@ -34,6 +34,10 @@ pub struct Report {
     pub server_resident_bytes: u64,
     pub server_bytes_a_viewer: u64,
     pub tool_cpu_s: f64,
+    /// CPU time of all other processes of the machine within the window.
+    pub others_cpu_s: f64,
+    /// Time that the hypervisor gave to others.
+    pub stolen_s: f64,
     /// Kernel receive time minus planned send time, in nanoseconds.
     pub delays: Histogram<u64>,
     /// Actual minus planned send time, in nanoseconds.
@@ -102,6 +106,13 @@ impl Report {
         if busy > TOOL_BUSY_MAX {
             warnings.push(format!("the tool used {:.0} % of its core: it may have been the bottleneck", 100.0 * busy));
         }
+        let others = (self.others_cpu_s + self.stolen_s) / self.seconds;
+        if others > OTHERS_MAX {
+            warnings.push(format!(
+                "others used {:.0} % of a core meanwhile: the tail of the delay is partly theirs",
+                100.0 * others
+            ));
+        }
         let lateness = Points::of(&self.lateness);
         if lateness.p99 > LATENESS_MS_MAX {
             warnings.push(format!("the publisher was {:.1} ms late (p99): that is part of the delay", lateness.p99));
@@ -132,6 +143,7 @@ impl Report {
             "droppedByOurKernel": self.dropped_by_our_kernel, "serverCpuUsPerPacket": self.cpu_us(),
             "serverCpuShare": self.server_cpu_s / self.seconds, "serverResidentBytes": self.server_resident_bytes,
             "serverBytesPerViewer": self.server_bytes_a_viewer, "toolCpuShare": self.tool_cpu_s / self.seconds,
+            "othersCpuShare": self.others_cpu_s / self.seconds, "stolenShare": self.stolen_s / self.seconds,
             "delayMs": Points::of(&self.delays), "latenessMs": Points::of(&self.lateness), "joinHttpMs": Points::of(&self.joins.http),
             "joinIceMs": Points::of(&self.joins.ice), "joinDtlsMs": Points::of(&self.joins.dtls), "clean": self.is_clean(),
             "warnings": self.warnings(),
@@ -165,6 +177,9 @@ pub fn table(reports: &[Report]) -> String {
         points("delay", &|report| Points::of(&report.delays)),
         points("own lateness", &|report| Points::of(&report.lateness)),
         row("tool CPU, % of a core", &|report| format!("{:.1}", 100.0 * report.tool_cpu_s / report.seconds)),
+        row("others' CPU, % of a core", &|report| {
+            format!("{:.1}", 100.0 * (report.others_cpu_s + report.stolen_s) / report.seconds)
+        }),
         row("packets checked byte for byte", &|report| report.opened.to_string()),
         row("join: HTTP p50, ms", &|report| format!("{:.2}", Points::of(&report.joins.http).p50)),
         row("join: DTLS p50, ms", &|report| format!("{:.2}", Points::of(&report.joins.dtls).p50)),
@@ -182,4 +197,6 @@ pub fn table(reports: &[Report]) -> String {
 
 /// A core that is busier than this has waited for something.
 const TOOL_BUSY_MAX: f64 = 0.85;
+/// Other work beyond this share of a core shows in percentiles of a millisecond.
+const OTHERS_MAX: f64 = 0.1;
 const LATENESS_MS_MAX: f64 = 2.0;

@@ -65,6 +65,29 @@ fn a_viewer_who_goes_and_returns_hears_everything_again() -> Result<()> {
     scene.close()
 }
 
+#[test]
+fn a_publisher_who_takes_anothers_place_is_heard_in_the_same_sequence() -> Result<()> {
+    let mut scene = Scene::open(Io::Uring, Profile::AeadAes128Gcm, &[Codec::Vp8], Retransmission::Rtx, 2)?;
+    scene.play(200)?;
+    let (first, sent) = (scene.publisher.tracks[0].ssrc, scene.publisher.tracks[0].sent);
+    let offer = Offer::of(Direction::Send, &[Codec::Vp8], Retransmission::Rtx, 9000);
+    let second = Publisher::new(scene.client.join(CHANNEL, &offer)?, &offer)?;
+    let mut replaced = std::mem::replace(&mut scene.publisher, second);
+    wait::until("the first publisher to be told", LIMIT, || {
+        scene.turn(Duration::from_millis(5))?;
+        replaced.serve(Instant::now())?;
+        Ok(replaced.call.is_closed_by_server().then_some(()))
+    })?;
+    scene.play(200)?;
+    scene.assert_faultless();
+    for player in &scene.players {
+        let (before, after) = (player.heard(first).unwrap(), player.heard(scene.publisher.tracks[0].ssrc).unwrap());
+        let (last, next) = (before.sequence_of(sent - 1), after.sequence_of(after.first.unwrap().index));
+        assert_eq!(next, last.wrapping_add(1), "a hole, or a step back, between two publishers");
+    }
+    scene.close()
+}
+
 /// str0m publishes, our client and str0m play.
 fn str0m_publishes(io: Io) -> Result<()> {
     let server = Server::start(&Server::default_binary(), io, None, &[])?;

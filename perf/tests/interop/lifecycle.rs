@@ -64,3 +64,21 @@ fn a_deleted_session_is_closed_by_the_server() -> Result<()> {
     assert_eq!(scene.players[0].call.delete()?, 404);
     Ok(())
 }
+
+#[test]
+fn a_client_that_hangs_up_without_a_word_to_the_gateway_leaves_no_session() -> Result<()> {
+    let mut scene = Scene::open(Io::Epoll, Profile::AeadAes128Gcm, &[Codec::Vp8], Retransmission::Rtx, 2)?;
+    scene.play(50)?;
+    let call = scene.players.pop().context("a viewer")?.call;
+    let session = call.session.url.clone();
+    let endpoint = scene.client.endpoint.clone();
+    let look = || -> Result<u16> {
+        Ok(endpoint.request("GET", &session, &[("authorization", &endpoint.bearer())], b"")?.status)
+    };
+    assert_eq!(look()?, 204);
+    call.hang_up()?;
+    wait::until("the session to be gone", Duration::from_secs(5), || Ok((look()? == 404).then_some(())))?;
+    scene.play(100)?;
+    scene.assert_faultless();
+    scene.close()
+}

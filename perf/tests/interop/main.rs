@@ -14,3 +14,4 @@ mod repair;
 mod forged;
 mod requests;
 mod lifecycle;
+mod fanout;

@@ -37,6 +37,8 @@ fn loss_on_the_way_to_the_viewer(io: Io, retransmission: Retransmission) -> Resu
         lost += serve_with_loss(&mut player, &mut count, 11)?;
     }
     scene.players.push(player);
+    // A gap shows by what comes after it.
+    scene.send_frames()?;
     scene.settle()?;
     scene.assert_faultless();
     ensure!(lost > 20, "only {lost} datagrams were lost");
@@ -65,6 +67,7 @@ fn loss_on_the_way_to_the_server(io: Io, retransmission: Retransmission) -> Resu
         scene.publisher.lose_packet(0, whole(false, false), 600, 0);
         scene.publisher.send_packet(0, whole(false, true), 700, 0)?;
     }
+    scene.send_frames()?;
     scene.settle()?;
     scene.assert_faultless();
     ensure!(scene.publisher.tracks[0].nacked >= 40, "{} packets were asked for", scene.publisher.tracks[0].nacked);
