@@ -14,7 +14,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use aws_lc_rs::rand;
 use axum::Router;
 use axum::extract::rejection::PathRejection;
-use axum::extract::{DefaultBodyLimit, Path, Request, State};
+use axum::extract::{Path, Request, State};
 use axum::http::{HeaderMap, Method};
 use axum::middleware::map_response;
 use axum::response::Response;
@@ -92,7 +92,6 @@ impl Gateway {
             .route("/whep/{channel}", any(whep))
             .route("/whep/{channel}/{media_id}", any(whep))
             .route("/v1/sessions/{key}", any(session))
-            .layer(DefaultBodyLimit::max(SDP_LEN_MAX))
             .layer(map_response(respond::share));
         // Nothing of these may be read by another origin's page.
         Router::new()

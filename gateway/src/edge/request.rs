@@ -1,13 +1,15 @@
 //! What is read of a request: its Bearer token, the type of its body, the body itself, all bounded.
 
+use std::future::poll_fn;
+use std::pin::Pin;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use axum::body::Bytes;
-use axum::extract::{FromRequest, Request};
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::body::{Body, HttpBody};
+use axum::extract::Request;
+use axum::http::{HeaderMap, header};
 use tokio::time::timeout;
 
-use crate::limits::BODY_TIMEOUT;
+use crate::limits::{BODY_DRAIN_MAX, BODY_TIMEOUT};
 use crate::problem::{Code, Problem};
 use crate::token::{self, Claims};
 
@@ -50,21 +52,34 @@ pub(super) fn if_match(headers: &HeaderMap) -> Option<String> {
 }
 
 /// The body as text. What is not UTF-8 is refused as `garbage`.
+///
+/// A body that is too large is read on for a while before it is refused: were the connection closed while the client
+/// still sends, it would see a reset in place of the answer.
 pub(super) async fn text(request: Request, len_max: usize, garbage: Code) -> Result<String, Problem> {
     let too_large = || Problem::new(Code::BodyTooLarge, format!("The body is larger than {len_max} bytes."));
-    if content_length(request.headers()).is_some_and(|len| len > len_max) {
+    if content_length(request.headers()).is_some_and(|len| len > BODY_DRAIN_MAX) {
         return Err(too_large());
     }
     let late = |_| Problem::new(Code::RequestTimeout, Code::RequestTimeout.meaning());
-    let body = timeout(BODY_TIMEOUT, Bytes::from_request(request, &())).await.map_err(late)?;
-    let body = body.map_err(|refused| match refused.status() {
-        StatusCode::PAYLOAD_TOO_LARGE => too_large(),
-        _ => Problem::new(Code::BodyIncomplete, Code::BodyIncomplete.meaning()),
-    })?;
-    if body.len() > len_max {
-        return Err(too_large());
+    let body = timeout(BODY_TIMEOUT, read(request.into_body(), len_max)).await.map_err(late)?;
+    let body = body.map_err(|_| Problem::new(Code::BodyIncomplete, Code::BodyIncomplete.meaning()))?;
+    let body = body.ok_or_else(too_large)?;
+    String::from_utf8(body).map_err(|_| Problem::new(garbage, "The body is not UTF-8."))
+}
+
+/// Reads a body to its end, or to `BODY_DRAIN_MAX`; `None` when it is longer than `len_max`, of which no more is kept.
+async fn read(mut body: Body, len_max: usize) -> Result<Option<Vec<u8>>, axum::Error> {
+    let (mut kept, mut len) = (Vec::new(), 0);
+    while let Some(frame) = poll_fn(|context| Pin::new(&mut body).poll_frame(context)).await {
+        let Ok(data) = frame?.into_data() else { continue };
+        len += data.len();
+        if len <= len_max {
+            kept.extend_from_slice(&data);
+        } else if len > BODY_DRAIN_MAX {
+            break;
+        }
     }
-    String::from_utf8(body.into()).map_err(|_| Problem::new(garbage, "The body is not UTF-8."))
+    Ok((len <= len_max).then_some(kept))
 }
 
 fn content_length(headers: &HeaderMap) -> Option<usize> {
