@@ -8,6 +8,7 @@
 mod demo;
 mod request;
 mod respond;
+mod rest;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -16,7 +17,7 @@ use axum::Router;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, Request, State};
 use axum::http::{HeaderMap, Method};
-use axum::middleware::map_response;
+use axum::middleware::{from_fn, map_response};
 use axum::response::Response;
 use axum::routing::{any, get};
 use serde::Deserialize;
@@ -92,6 +93,7 @@ impl Gateway {
             .route("/whep/{channel}", any(whep))
             .route("/whep/{channel}/{media_id}", any(whep))
             .route("/v1/sessions/{key}", any(session))
+            .layer(from_fn(rest::drain))
             .layer(map_response(respond::share));
         // Nothing of these may be read by another origin's page.
         Router::new()

@@ -23,8 +23,8 @@ pub const EVENTS_LEN: usize = 1_024;
 /// A media server in the same machine answers within milliseconds; a client's own patience ends at about ten seconds.
 pub const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Bytes of a body that are read before it is refused as too large: four of the largest offers. Whoever sends more than
-/// that may see the connection end before the answer.
+/// Bytes of a refused body that are read and thrown away: four of the largest offers. Whoever sends more than that may
+/// see the connection end before the answer.
 pub const BODY_DRAIN_MAX: usize = 256 * 1024;
 
 /// A body of 64 KiB at 64 kbit/s.

@@ -9,7 +9,7 @@ use axum::extract::Request;
 use axum::http::{HeaderMap, header};
 use tokio::time::timeout;
 
-use crate::limits::{BODY_DRAIN_MAX, BODY_TIMEOUT};
+use crate::limits::BODY_TIMEOUT;
 use crate::problem::{Code, Problem};
 use crate::token::{self, Claims};
 
@@ -52,12 +52,9 @@ pub(super) fn if_match(headers: &HeaderMap) -> Option<String> {
 }
 
 /// The body as text. What is not UTF-8 is refused as `garbage`.
-///
-/// A body that is too large is read on for a while before it is refused: were the connection closed while the client
-/// still sends, it would see a reset in place of the answer.
 pub(super) async fn text(request: Request, len_max: usize, garbage: Code) -> Result<String, Problem> {
     let too_large = || Problem::new(Code::BodyTooLarge, format!("The body is larger than {len_max} bytes."));
-    if content_length(request.headers()).is_some_and(|len| len > BODY_DRAIN_MAX) {
+    if content_length(request.headers()).is_some_and(|len| len > len_max) {
         return Err(too_large());
     }
     let late = |_| Problem::new(Code::RequestTimeout, Code::RequestTimeout.meaning());
@@ -67,21 +64,20 @@ pub(super) async fn text(request: Request, len_max: usize, garbage: Code) -> Res
     String::from_utf8(body).map_err(|_| Problem::new(garbage, "The body is not UTF-8."))
 }
 
-/// Reads a body to its end, or to `BODY_DRAIN_MAX`; `None` when it is longer than `len_max`, of which no more is kept.
+/// Reads a body to its end; `None` as soon as it is longer than `len_max`.
 async fn read(mut body: Body, len_max: usize) -> Result<Option<Vec<u8>>, axum::Error> {
-    let (mut kept, mut len) = (Vec::new(), 0);
+    let mut read = Vec::new();
     while let Some(frame) = poll_fn(|context| Pin::new(&mut body).poll_frame(context)).await {
         let Ok(data) = frame?.into_data() else { continue };
-        len += data.len();
-        if len <= len_max {
-            kept.extend_from_slice(&data);
-        } else if len > BODY_DRAIN_MAX {
-            break;
+        if read.len() + data.len() > len_max {
+            return Ok(None);
         }
+        read.extend_from_slice(&data);
     }
-    Ok((len <= len_max).then_some(kept))
+    Ok(Some(read))
 }
 
-fn content_length(headers: &HeaderMap) -> Option<usize> {
+/// What the request says of its body's length.
+pub(super) fn content_length(headers: &HeaderMap) -> Option<usize> {
     headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
