@@ -26,6 +26,9 @@ pub enum Io {
     Epoll,
 }
 
+/// Starts that are tried before the last one's failure is told.
+const START_TRIES: usize = 4;
+
 impl Io {
     pub const ALL: [Self; 2] = [Self::Uring, Self::Epoll];
 
@@ -50,6 +53,13 @@ pub struct Server {
 impl Server {
     /// Starts the program with one shard on loopback and waits until it is ready. `core` pins the whole process.
     pub fn start(binary: &Path, io: Io, core: Option<usize>, more: &[&str]) -> Result<Self> {
+        // Between the moment a port is found free and the server's binding it, anybody may take it.
+        (1..START_TRIES).fold(Self::start_once(binary, io, core, more), |started, _| {
+            started.or_else(|_| Self::start_once(binary, io, core, more))
+        })
+    }
+
+    fn start_once(binary: &Path, io: Io, core: Option<usize>, more: &[&str]) -> Result<Self> {
         let http = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
         let media = UdpSocket::bind("127.0.0.1:0")?.local_addr()?;
         let log = std::env::temp_dir().join(format!("tidewire-{}-{}.log", std::process::id(), http.port()));
