@@ -13,6 +13,7 @@ use super::plan::{Pacing, Plan};
 use super::reactor::{Reactor, histogram};
 use super::report::{Joins, Report};
 use super::viewer::{Attention, Viewer};
+use super::yardstick;
 use crate::client::offer::Retransmission;
 use crate::client::{Client, Codec, Direction, Offer, Profile, Publisher};
 use crate::machine::{self, Machine};
@@ -58,6 +59,7 @@ pub fn run(fanout: &Fanout, target: &Target) -> Result<Report> {
                 token: server.token(CHANNEL)?,
                 channel: CHANNEL.to_owned(),
                 pid: Some(server.pid()),
+                core: *core,
             };
             let report = measure(fanout, &place)?;
             server.stop()?;
@@ -70,6 +72,7 @@ pub fn run(fanout: &Fanout, target: &Target) -> Result<Report> {
                 token: token.clone(),
                 channel: channel.clone(),
                 pid: *pid,
+                core: None,
             };
             measure(fanout, &place)
         }
@@ -83,6 +86,8 @@ struct Place {
     token: String,
     channel: String,
     pid: Option<u32>,
+    /// The core that the server has, where we gave it one.
+    core: Option<usize>,
 }
 
 impl Place {
@@ -120,11 +125,14 @@ struct Window {
     /// Of all other processes on all cores.
     others_cpu: Duration,
     stolen: Duration,
+    /// The mean of before and after.
+    yardstick: Duration,
 }
 
 /// Warm-up, window, and the wait for what is still on its way.
 fn send(fanout: &Fanout, place: &Place, reactor: &mut Reactor) -> Result<Window> {
     let forwarded_before = place.forwarded();
+    let yardstick_before = yardstick::measure(place.core, fanout.viewers, fanout.packet_len)?;
     reactor.start_sending(Plan::new(fanout.bits_per_second, fanout.packet_len, fanout.pacing), fanout.packet_len)?;
     reactor.run_until(Instant::now() + Duration::from_secs(fanout.warm_up_s))?;
     let (server, tool, machine) = (place.usage()?, own_usage()?, Machine::so_far()?);
@@ -146,6 +154,7 @@ fn send(fanout: &Fanout, place: &Place, reactor: &mut Reactor) -> Result<Window>
         tool_cpu,
         others_cpu: machine_after.busy.saturating_sub(machine.busy).saturating_sub(server_cpu + tool_cpu),
         stolen: machine_after.stolen.saturating_sub(machine.stolen),
+        yardstick: (yardstick_before + yardstick::measure(place.core, fanout.viewers, fanout.packet_len)?) / 2,
     })
 }
 
@@ -182,6 +191,7 @@ fn report(fanout: &Fanout, place: &Place, reactor: &Reactor, window: &Window, jo
         tool_cpu_s: window.tool_cpu.as_secs_f64(),
         others_cpu_s: window.others_cpu.as_secs_f64(),
         stolen_s: window.stolen.as_secs_f64(),
+        yardstick_us: window.yardstick.as_secs_f64() * 1e6,
         delays: reactor.delays.clone(),
         lateness: reactor.lateness.clone(),
         joins,

@@ -9,6 +9,7 @@ pub mod plan;
 mod reactor;
 pub mod report;
 mod viewer;
+mod yardstick;
 
 pub use fanout::{Fanout, Target, run};
 pub use plan::Pacing;

@@ -38,6 +38,8 @@ pub struct Report {
     pub others_cpu_s: f64,
     /// Time that the hypervisor gave to others.
     pub stolen_s: f64,
+    /// What a bare loop of sealing and `sendto` takes for each packet, here and now.
+    pub yardstick_us: f64,
     /// Kernel receive time minus planned send time, in nanoseconds.
     pub delays: Histogram<u64>,
     /// Actual minus planned send time, in nanoseconds.
@@ -88,6 +90,11 @@ impl Report {
     /// Server CPU time for each packet that a viewer received, in microseconds.
     pub fn cpu_us(&self) -> f64 {
         self.server_cpu_s * 1e6 / (self.received as f64).max(1.0)
+    }
+
+    /// The same in units of the simplest forwarder there could be: comparable between machines, and between hours of one.
+    pub fn cpu_of_yardstick(&self) -> f64 {
+        self.cpu_us() / self.yardstick_us.max(f64::MIN_POSITIVE)
     }
 
     /// An overloaded server queues before it loses, so both are asked.
@@ -141,7 +148,7 @@ impl Report {
             "received": self.received, "sentInAll": self.sent_in_all, "forwardedByServer": self.forwarded_by_server, "opened": self.opened, "loss": self.loss(),
             "duplicates": self.duplicates, "corrupt": self.corrupt, "misplaced": self.misplaced, "garbage": self.garbage,
             "droppedByOurKernel": self.dropped_by_our_kernel, "serverCpuUsPerPacket": self.cpu_us(),
-            "serverCpuShare": self.server_cpu_s / self.seconds, "serverResidentBytes": self.server_resident_bytes,
+            "yardstickUs": self.yardstick_us, "serverCpuOfYardstick": self.cpu_of_yardstick(), "serverCpuShare": self.server_cpu_s / self.seconds, "serverResidentBytes": self.server_resident_bytes,
             "serverBytesPerViewer": self.server_bytes_a_viewer, "toolCpuShare": self.tool_cpu_s / self.seconds,
             "othersCpuShare": self.others_cpu_s / self.seconds, "stolenShare": self.stolen_s / self.seconds,
             "delayMs": Points::of(&self.delays), "latenessMs": Points::of(&self.lateness), "joinHttpMs": Points::of(&self.joins.http),
@@ -156,7 +163,7 @@ impl Report {
 pub fn table(reports: &[Report]) -> String {
     let row = |name: &str, cell: &dyn Fn(&Report) -> String| {
         let cells: String = reports.iter().map(|report| format!("{:>16}", cell(report))).collect();
-        format!("{name:<34}{cells}\n")
+        format!("{name:<36}{cells}\n")
     };
     let points = |name: &str, of: &dyn Fn(&Report) -> Points| {
         [
@@ -173,6 +180,8 @@ pub fn table(reports: &[Report]) -> String {
         row("packets to viewers a second", &|report| format!("{:.0}", report.received as f64 / report.seconds)),
         row("loss, %", &|report| format!("{:.4}", 100.0 * report.loss())),
         row("server CPU a packet, us", &|report| format!("{:.2}", report.cpu_us())),
+        row("the simplest forwarder here, us", &|report| format!("{:.2}", report.yardstick_us)),
+        row("server CPU a packet, of the simplest", &|report| format!("{:.2}", report.cpu_of_yardstick())),
         row("server CPU, % of a core", &|report| format!("{:.1}", 100.0 * report.server_cpu_s / report.seconds)),
         points("delay", &|report| Points::of(&report.delays)),
         points("own lateness", &|report| Points::of(&report.lateness)),
