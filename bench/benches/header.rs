@@ -9,7 +9,7 @@ use std::hint::black_box;
 use criterion::{Criterion, criterion_group, criterion_main};
 use tidewire_bench::{CpuTime, configuration, payload, publisher_ids, rtp, viewer_ids};
 use tidewire_core::id::Mid;
-use tidewire_core::rebuild::{self, Fields, HEADER_LEN_MAX};
+use tidewire_core::rebuild::{self, Fields, Form, HEADER_LEN_MAX};
 use tidewire_core::rtp::Header;
 
 fn header(c: &mut Criterion<CpuTime>) {
@@ -17,7 +17,7 @@ fn header(c: &mut Criterion<CpuTime>) {
     let (from, to) = (publisher_ids(), viewer_ids());
     let header = Header::parse(&packet).unwrap();
     let block = rebuild::collect(&header, &packet, &from);
-    let mid = Mid::from("0").unwrap();
+    let form = Form::new(&to, &Mid::from("0").unwrap());
     let fields = Fields { marker: true, payload_type: 96, sequence: 3, timestamp: 4, ssrc: 5, padded: false };
     let mut out = [0; HEADER_LEN_MAX];
 
@@ -36,7 +36,7 @@ fn header(c: &mut Criterion<CpuTime>) {
         b.iter(|| rebuild::collect(&header, black_box(&packet), &from));
     });
     group.bench_function("write for one viewer", |b| {
-        b.iter(|| rebuild::write(black_box(&fields), &block, &to, &mid, black_box(&mut out)).unwrap());
+        b.iter(|| form.write(black_box(&fields), &block, black_box(&mut out)).unwrap());
     });
 }
 

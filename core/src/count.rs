@@ -58,6 +58,8 @@ registry! {
         RtcpAccepted = "rtcp_accepted",
         /// RTP packets sealed for a viewer, repairs not included.
         Forwarded = "rtp_forwarded",
+        /// Bytes of padding that made packets equally long, once for all viewers.
+        PaddingBytes = "rtp_padding_bytes",
         /// RTP packets sent to a viewer again, on its request.
         Repaired = "rtp_repaired",
         /// RTCP datagrams sent.
@@ -159,14 +161,17 @@ impl Default for Tally {
 }
 
 impl Tally {
+    #[inline]
     pub fn count(&mut self, counter: Counter) {
         self.counters[counter as usize] += 1;
     }
 
+    #[inline]
     pub fn add(&mut self, counter: Counter, n: u64) {
         self.counters[counter as usize] += n;
     }
 
+    #[inline]
     pub fn discard(&mut self, reason: Discard) {
         self.discards[reason as usize] += 1;
     }

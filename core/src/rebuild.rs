@@ -1,8 +1,8 @@
 //! The RTP header as one viewer gets it: fixed part and header extensions with that viewer's numbers (RFC 8285).
 //!
 //! What a publisher sent is collected once per packet into a neutral block, `(extension, length, data)` one behind the
-//! other; for each viewer the block is written out under the ids that viewer negotiated, with the MID in front. The
-//! same packet gives the same bytes for the same viewer every time: repair without RTX depends on it.
+//! other; for each viewer the block is written out in that viewer's `Form`, under the ids it negotiated and with the MID
+//! in front. The same packet gives the same bytes for the same viewer every time: repair without RTX depends on it.
 
 use arrayvec::ArrayVec;
 
@@ -66,50 +66,127 @@ pub fn collect(header: &Header, packet: &[u8], ids: &Extensions) -> ArrayVec<u8,
     block
 }
 
-/// Writes a header; returns its length, or `None` when `out` is too short.
-pub fn write(fields: &Fields, block: &[u8], ids: &Extensions, mid: &Mid, out: &mut [u8]) -> Option<usize> {
-    let (fixed, rest) = out.split_first_chunk_mut::<FIXED_LEN>()?;
-    let extension_len = write_extensions(block, ids, mid, rest)?;
-    fixed[0] = 0x80 | if fields.padded { 0x20 } else { 0 } | if extension_len > 0 { 0x10 } else { 0 };
-    fixed[1] = if fields.marker { 0x80 } else { 0 } | (fields.payload_type & 0x7f);
-    fixed[2..4].copy_from_slice(&fields.sequence.to_be_bytes());
-    fixed[4..8].copy_from_slice(&fields.timestamp.to_be_bytes());
-    fixed[8..12].copy_from_slice(&fields.ssrc.to_be_bytes());
-    Some(FIXED_LEN + extension_len)
+/// Bytes that a block's elements take in the one-byte form behind a MID of one character, as nearly every header has them.
+pub fn extensions_len(block: &[u8]) -> usize {
+    let elements: usize = Elements(block).map(|(_, data)| 1 + data.len()).sum();
+    (2 + elements).next_multiple_of(4)
 }
 
-/// The elements of one outgoing packet: the MID first, then the block's under the viewer's ids.
-fn elements<'a>(block: &'a [u8], ids: &'a Extensions, mid: &'a Mid) -> impl Iterator<Item = (u8, &'a [u8])> + Clone {
-    let first = ids.id(Extension::Mid).filter(|_| !mid.is_empty()).map(|id| (id, mid.as_bytes()));
-    first.into_iter().chain(Elements(block).filter_map(|(extension, data)| Some((ids.id(extension)?, data))))
+/// How one outgoing stream dresses its packets: the MID they lead with, and the ids its viewer negotiated.
+///
+/// Made once per stream. Nearly every packet takes the one-byte form, which is written without looking twice.
+#[derive(Clone, Debug)]
+pub struct Form {
+    /// The MID as a finished element of the one-byte form.
+    lead: [u8; LEAD_LEN_MAX],
+    lead_len: u8,
+    /// Whether the MID needs the two-byte form.
+    long_lead: bool,
+    mid: Mid,
+    ids: Extensions,
 }
 
-fn write_extensions(block: &[u8], ids: &Extensions, mid: &Mid, out: &mut [u8]) -> Option<usize> {
-    let fits = |(id, data): &(u8, &[u8])| *id <= ONE_BYTE_ID_MAX && (1..=ONE_BYTE_LEN_MAX).contains(&data.len());
-    let all = elements(block, ids, mid);
-    // RFC 8285 4.1.2: without extmap-allow-mixed a stream stays in the one-byte form, so what needs two is left out.
-    let two_byte = ids.mixed && !all.clone().all(|element| fits(&element));
-    let (head, body) = out.split_first_chunk_mut::<4>()?;
-    let mut len = 0;
-    for (id, data) in all.filter(|element| two_byte || fits(element)) {
-        let end = len + if two_byte { 2 } else { 1 } + data.len();
-        let slot = body.get_mut(len..end)?;
-        if two_byte {
-            slot[..2].copy_from_slice(&[id, data.len() as u8]);
-        } else {
-            slot[0] = id << 4 | (data.len() - 1) as u8;
+/// Bytes of a MID element in the one-byte form, and as many more as make a whole number of words.
+const LEAD_LEN_MAX: usize = 20;
+
+impl Form {
+    pub fn new(ids: &Extensions, mid: &Mid) -> Self {
+        let mut form = Self { lead: [0; LEAD_LEN_MAX], lead_len: 0, long_lead: false, mid: *mid, ids: ids.clone() };
+        let Some(id) = ids.id(Extension::Mid).filter(|_| !mid.is_empty()) else { return form };
+        match form.lead.get_mut(..=mid.len()).filter(|_| fits(id, mid.as_bytes())) {
+            Some(lead) => {
+                write_one_byte(id, mid.as_bytes(), lead);
+                form.lead_len = lead.len() as u8;
+            }
+            None => form.long_lead = true,
         }
-        let data_at = slot.len() - data.len();
-        slot[data_at..].copy_from_slice(data);
-        len = end;
+        form
     }
+
+    /// Writes a header with the elements of `block`; returns its length, or `None` when `out` is too short.
+    /// [`HEADER_LEN_MAX`] bytes are always enough.
+    #[inline]
+    pub fn write(&self, fields: &Fields, block: &[u8], out: &mut [u8]) -> Option<usize> {
+        let (fixed, rest) = out.split_first_chunk_mut::<FIXED_LEN>()?;
+        let extension_len = self.write_extensions(block, rest)?;
+        let [s0, s1] = fields.sequence.to_be_bytes();
+        let [t0, t1, t2, t3] = fields.timestamp.to_be_bytes();
+        let [i0, i1, i2, i3] = fields.ssrc.to_be_bytes();
+        let flags = 0x80 | u8::from(fields.padded) << 5 | u8::from(extension_len > 0) << 4;
+        let marked = u8::from(fields.marker) << 7 | (fields.payload_type & 0x7f);
+        *fixed = [flags, marked, s0, s1, t0, t1, t2, t3, i0, i1, i2, i3];
+        Some(FIXED_LEN + extension_len)
+    }
+
+    #[inline]
+    fn write_extensions(&self, block: &[u8], out: &mut [u8]) -> Option<usize> {
+        if self.needs_two_bytes(block) {
+            return self.write_long(block, out);
+        }
+        if self.lead_len == 0 && block.is_empty() {
+            return Some(0);
+        }
+        let (head, body) = out.split_first_chunk_mut::<4>()?;
+        body.first_chunk_mut::<LEAD_LEN_MAX>()?.copy_from_slice(&self.lead);
+        let mut len = usize::from(self.lead_len);
+        for (extension, data) in Elements(block) {
+            // RFC 8285 4.1.2: without extmap-allow-mixed a stream stays in the one-byte form, so what needs two is left out.
+            let Some(id) = self.ids.id(extension).filter(|id| fits(*id, data)) else { continue };
+            let end = len + 1 + data.len();
+            write_one_byte(id, data, body.get_mut(len..end)?);
+            len = end;
+        }
+        finish(ONE_BYTE_PROFILE, len, head, body)
+    }
+
+    /// Whether the packet has an element for which the one-byte form is too small, and may take the other.
+    #[inline]
+    fn needs_two_bytes(&self, block: &[u8]) -> bool {
+        let too_long = |(extension, data): (Extension, &[u8])| self.ids.id(extension).is_some_and(|id| !fits(id, data));
+        self.ids.mixed && (self.long_lead || Elements(block).any(too_long))
+    }
+
+    fn write_long(&self, block: &[u8], out: &mut [u8]) -> Option<usize> {
+        let (head, body) = out.split_first_chunk_mut::<4>()?;
+        let lead = (!self.mid.is_empty()).then_some((Extension::Mid, self.mid.as_bytes()));
+        let mut len = 0;
+        for (extension, data) in lead.into_iter().chain(Elements(block)) {
+            let Some(id) = self.ids.id(extension) else { continue };
+            let (start, rest) = body.get_mut(len..len + 2 + data.len())?.split_at_mut(2);
+            start.copy_from_slice(&[id, data.len() as u8]);
+            rest.copy_from_slice(data);
+            len += 2 + data.len();
+        }
+        finish(TWO_BYTE_PROFILE, len, head, body)
+    }
+}
+
+/// RFC 8285 4.2: what the one-byte form can hold.
+const fn fits(id: u8, data: &[u8]) -> bool {
+    id <= ONE_BYTE_ID_MAX && data.len() <= ONE_BYTE_LEN_MAX && !data.is_empty()
+}
+
+/// Writes an element that fits into `out`, which is one byte longer than the data.
+#[inline]
+fn write_one_byte(id: u8, data: &[u8], out: &mut [u8]) {
+    if let Some((first, rest)) = out.split_first_mut() {
+        *first = id << 4 | (data.len() - 1) as u8;
+        rest.copy_from_slice(data);
+    }
+}
+
+/// Pads the elements in `body[..len]` to whole words and writes the head before them; returns the length of both.
+#[inline]
+fn finish(profile: u16, len: usize, head: &mut [u8; 4], body: &mut [u8]) -> Option<usize> {
     if len == 0 {
         return Some(0);
     }
     let padded = len.next_multiple_of(4);
-    body.get_mut(len..padded)?.fill(0);
-    head[..2].copy_from_slice(&if two_byte { TWO_BYTE_PROFILE } else { ONE_BYTE_PROFILE }.to_be_bytes());
-    head[2..].copy_from_slice(&((padded / 4) as u16).to_be_bytes());
+    for byte in body.get_mut(len..padded)? {
+        *byte = 0;
+    }
+    let ([p0, p1], [w0, w1]) = (profile.to_be_bytes(), ((padded / 4) as u16).to_be_bytes());
+    *head = [p0, p1, w0, w1];
     Some(4 + padded)
 }
 
@@ -156,7 +233,8 @@ mod tests {
         let header = Header::parse(&packet).unwrap();
         let block = collect(&header, &packet, &from);
         let mut out = [0xff; HEADER_LEN_MAX];
-        let len = write(&fields(), &block, &to, &Mid::from("a0").unwrap(), &mut out).unwrap();
+        let form = Form::new(&to, &Mid::from("a0").unwrap());
+        let len = form.write(&fields(), &block, &mut out).unwrap();
         let rebuilt = Header::parse(&out[..len]).unwrap();
         assert_eq!((rebuilt.len, rebuilt.sequence, rebuilt.ssrc, rebuilt.marker), (len, 7, 9, true));
         assert_eq!(rebuilt.extensions(&out).collect::<Vec<_>>(), [(2, &b"a0"[..]), (9, &[0x7f][..])]);
@@ -169,7 +247,7 @@ mod tests {
         let mut out = [0; HEADER_LEN_MAX];
         for (mixed, expected) in [(true, 1), (false, 0)] {
             let to = ids(&[(Extension::DependencyDescriptor, 3)], mixed);
-            let len = write(&fields(), &block, &to, &Mid::new(), &mut out).unwrap();
+            let len = Form::new(&to, &Mid::new()).write(&fields(), &block, &mut out).unwrap();
             let rebuilt = Header::parse(&out[..len]).unwrap();
             assert_eq!(rebuilt.extensions(&out).count(), expected);
         }
@@ -178,7 +256,8 @@ mod tests {
     #[test]
     fn no_extension_means_no_extension_header() {
         let mut out = [0; FIXED_LEN + 4];
-        assert_eq!(write(&fields(), &[], &Extensions::default(), &Mid::new(), &mut out), Some(FIXED_LEN));
+        let form = Form::new(&Extensions::default(), &Mid::new());
+        assert_eq!(form.write(&fields(), &[], &mut out), Some(FIXED_LEN));
         assert_eq!(out[0], 0x80);
     }
 }

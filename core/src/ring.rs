@@ -3,7 +3,11 @@
 //! Viewers are sealed from here, at once and again when they ask. Bytes lie one behind the other in an arena that is
 //! written round and round; an index finds a packet by its extended sequence number. Memory is claimed when the ring is
 //! made. A packet is gone when its index place or its bytes have been taken by a later one; `get` knows, so that nobody
-//! ever reads another packet's bytes.
+//! ever reads another packet's bytes. Behind each payload lies room for padding (RFC 3550 5.1), so that a packet can be
+//! made as long as its neighbours, once for all viewers, and stays so when it is sent again.
+
+/// Bytes of padding that a packet may get at most.
+pub const PADDING_LEN_MAX: usize = 16;
 
 /// What of a packet's header is kept beside its bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -22,6 +26,7 @@ struct Entry {
     start: u64,
     extensions_len: u16,
     payload_len: u16,
+    padding_len: u8,
     meta: Meta,
     used: bool,
 }
@@ -34,6 +39,16 @@ pub struct Stored<'a> {
     /// In the form of [`rebuild::collect`](crate::rebuild::collect).
     pub extensions: &'a [u8],
     pub payload: &'a [u8],
+    /// The payload with the padding behind it, if there is any: what a first transmission carries.
+    pub body: &'a [u8],
+}
+
+impl Stored<'_> {
+    /// Whether the body ends with padding.
+    #[inline]
+    pub const fn is_padded(&self) -> bool {
+        self.body.len() > self.payload.len()
+    }
 }
 
 /// See the module's description.
@@ -56,30 +71,64 @@ impl RetransmissionRing {
     }
 
     /// Stores a packet over the oldest ones. Returns whether it fitted: only one larger than the arena does not.
+    ///
+    /// A packet without payload (its publisher's padding, taken off) gets one byte of padding of its own, so that it keeps
+    /// its place in the sequence.
     pub fn insert(&mut self, sequence: u64, meta: Meta, extensions: &[u8], payload: &[u8]) -> bool {
-        let len = extensions.len() + payload.len();
-        let size = self.arena.len();
+        let len = extensions.len() + payload.len() + PADDING_LEN_MAX;
         let (Ok(extensions_len), Ok(payload_len)) = (extensions.len().try_into(), payload.len().try_into()) else {
             return false;
         };
-        if len > size {
-            return false;
-        }
-        let mut at = (self.head % size as u64) as usize;
-        if at + len > size {
-            // A packet never wraps: the rest of the arena stays empty this time round.
-            self.head += (size - at) as u64;
-            at = 0;
-        }
-        self.arena[at..at + extensions.len()].copy_from_slice(extensions);
-        self.arena[at + extensions.len()..at + len].copy_from_slice(payload);
+        let Some(at) = self.claim(len) else { return false };
+        let (head, tail) = self.arena[at..at + len].split_at_mut(extensions.len());
+        head.copy_from_slice(extensions);
+        tail[..payload.len()].copy_from_slice(payload);
         let place = self.place(sequence);
-        self.entries[place] = Entry { sequence, start: self.head, extensions_len, payload_len, meta, used: true };
+        let start = self.head;
+        self.entries[place] =
+            Entry { sequence, start, extensions_len, payload_len, padding_len: 0, meta, used: true };
         self.head += len as u64;
+        if payload.is_empty() {
+            self.pad(sequence, 1);
+        }
         true
     }
 
+    /// Gives a packet that is here this much padding (1 to [`PADDING_LEN_MAX`] bytes). To be called before it is first
+    /// sent, never after: what was sealed once must stay the same.
+    pub fn pad(&mut self, sequence: u64, padding_len: u8) {
+        let place = self.place(sequence);
+        let size = self.arena.len() as u64;
+        let Some(entry) = self.entries.get_mut(place).filter(|entry| entry.used && entry.sequence == sequence) else {
+            return;
+        };
+        let end = (entry.start % size) as usize + usize::from(entry.extensions_len) + usize::from(entry.payload_len);
+        let padding = self.arena.get_mut(end..end + usize::from(padding_len).min(PADDING_LEN_MAX));
+        if let Some((last, zeros)) = padding.and_then(<[u8]>::split_last_mut) {
+            // RFC 3550 5.1: the last byte says how many there are.
+            zeros.fill(0);
+            *last = padding_len;
+            entry.padding_len = padding_len;
+        }
+    }
+
+    /// Where the next `len` bytes lie in one piece; `None` if they never do.
+    fn claim(&mut self, len: usize) -> Option<usize> {
+        let size = self.arena.len();
+        if len > size {
+            return None;
+        }
+        let at = (self.head % size as u64) as usize;
+        if at + len <= size {
+            return Some(at);
+        }
+        // A packet never wraps: the rest of the arena stays empty this time round.
+        self.head += (size - at) as u64;
+        Some(0)
+    }
+
     /// The packet, if it is still here.
+    #[inline]
     pub fn get(&self, sequence: u64) -> Option<Stored<'_>> {
         let entry = self.entries.get(self.place(sequence))?;
         let size = self.arena.len() as u64;
@@ -90,7 +139,8 @@ impl RetransmissionRing {
         let bytes = self.arena.get(at..)?;
         let (extensions, rest) = bytes.split_at_checked(usize::from(entry.extensions_len))?;
         let payload = rest.get(..usize::from(entry.payload_len))?;
-        Some(Stored { sequence, meta: entry.meta, extensions, payload })
+        let body = rest.get(..payload.len() + usize::from(entry.padding_len))?;
+        Some(Stored { sequence, meta: entry.meta, extensions, payload, body })
     }
 
     fn place(&self, sequence: u64) -> usize {
@@ -126,6 +176,28 @@ mod tests {
 
     #[test]
     fn a_packet_larger_than_the_arena_is_refused() {
-        assert!(!RetransmissionRing::new(4, 10).insert(0, Meta::default(), &[], &[0; 11]));
+        let mut ring = RetransmissionRing::new(4, 10 + PADDING_LEN_MAX);
+        assert!(!ring.insert(0, Meta::default(), &[], &[0; 11]));
+        assert!(ring.insert(0, Meta::default(), &[], &[0; 10]));
+    }
+
+    #[test]
+    fn padding_lies_behind_the_payload_and_counts_itself() {
+        let mut ring = RetransmissionRing::new(4, 200);
+        ring.insert(0, Meta::default(), &[9], &[7; 3]);
+        ring.insert(1, Meta::default(), &[9], &[8; 2]);
+        assert!(!ring.get(0).unwrap().is_padded());
+        ring.pad(0, 4);
+        ring.pad(2, 4);
+        let padded = ring.get(0).unwrap();
+        assert_eq!((padded.payload, padded.body), (&[7; 3][..], &[7, 7, 7, 0, 0, 0, 4][..]));
+        assert_eq!(ring.get(1).unwrap().body, [8; 2]);
+    }
+
+    #[test]
+    fn a_packet_without_payload_keeps_its_place_as_padding() {
+        let mut ring = RetransmissionRing::new(4, 200);
+        ring.insert(0, Meta::default(), &[], &[]);
+        assert_eq!(ring.get(0).unwrap().body, [1]);
     }
 }

@@ -52,11 +52,13 @@ impl Trains {
         }
     }
 
+    #[inline]
     pub(crate) fn has_room_for(&self, len: usize) -> bool {
         self.tail + len <= self.arena.len() && self.trains.len() < TRAINS_MAX
     }
 
     /// Lends `len` bytes behind what was committed. `None` for what no datagram can hold, or without room.
+    #[inline]
     pub(crate) fn reserve(&mut self, path: &Path, len: usize) -> Option<&mut [u8]> {
         if len > DATAGRAM_LEN_MAX || !self.has_room_for(len) {
             return None;
@@ -66,6 +68,7 @@ impl Trains {
     }
 
     /// Joins the first `len` bytes of the reservation to the last train, or begins another.
+    #[inline]
     pub(crate) fn commit(&mut self, len: usize) {
         let Some((path, reserved)) = self.reserved.take() else {
             debug_assert!(false, "commit without a reservation");

@@ -4,6 +4,7 @@ use tidewire_core::count::Discard;
 use tidewire_core::handshake::{Fingerprint, SrtpKeys};
 use tidewire_core::ice::IceLite;
 use tidewire_core::id::ConnectionId;
+use tidewire_core::machine::Path;
 use tidewire_core::rtp::Header;
 use tidewire_core::srtp::{Inbound, Outbound};
 use tidewire_core::time::Instant;
@@ -12,9 +13,10 @@ use crate::downstream::{Downstream, Way};
 use crate::timers::Armed;
 
 /// Both directions' keys.
+#[repr(C)]
 pub(crate) struct Protection {
-    pub(crate) inbound: Inbound,
     pub(crate) outbound: Outbound,
+    pub(crate) inbound: Inbound,
 }
 
 impl std::fmt::Debug for Protection {
@@ -32,19 +34,24 @@ pub(crate) enum Role {
 }
 
 /// See the module's description.
+///
+/// A viewer is served from two cache lines of this: the first, with its role and its path, and the one with its key.
 #[derive(Debug)]
+#[repr(C)]
 pub(crate) struct Connection {
-    pub(crate) id: ConnectionId,
+    pub(crate) role: Role,
     pub(crate) ice: IceLite,
+    pub(crate) protection: Option<Protection>,
+    pub(crate) id: ConnectionId,
     pub(crate) fingerprint: Fingerprint,
     /// Whether a handshake thread knows of this connection.
     pub(crate) handshaking: bool,
-    pub(crate) protection: Option<Protection>,
     /// Whether media came before the keys.
     pub(crate) early_media: bool,
-    pub(crate) role: Role,
     pub(crate) consent: Armed,
 }
+
+const _: () = assert!(size_of::<Role>() + size_of::<Option<Path>>() <= 64, "role and path fit one cache line");
 
 /// An RTP packet that was authenticated and decrypted in place.
 pub(crate) struct Unprotected {
@@ -75,12 +82,13 @@ impl Connection {
 
     pub(crate) fn protect(&mut self, keys: &SrtpKeys) {
         self.protection = Some(Protection {
-            inbound: Inbound::new(keys.profile, &keys.inbound),
             outbound: Outbound::new(keys.profile, &keys.outbound),
+            inbound: Inbound::new(keys.profile, &keys.inbound),
         });
     }
 
     /// Lends what sending takes, beside the role; nothing before keys and a path are there.
+    #[inline]
     pub(crate) fn way<'a, E>(&'a mut self, now: Instant, egress: &'a mut E) -> Option<(Way<'a, E>, &'a mut Role)> {
         let path = self.ice.selected()?;
         let outbound = &mut self.protection.as_mut()?.outbound;

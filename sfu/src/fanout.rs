@@ -15,8 +15,9 @@ use tidewire_core::time::Instant;
 
 use crate::connection::{Connection, Role};
 use crate::downstream::{Downstream, Forwarded, Way};
+use crate::level::level;
 use crate::table::slots::Slots;
-use crate::upstream::{Accepted, SenderReport, Upstream};
+use crate::upstream::{Accepted, SenderReport, TrackKey, Upstream};
 
 /// Something that every viewer of a track gets.
 #[derive(Clone, Copy, Debug)]
@@ -114,9 +115,12 @@ impl Round {
         if self.items.is_empty() {
             return Progress::Done;
         }
-        for (upstream, track) in self.pass(viewers, floor) {
-            if let Some(upstream) = floor.upstreams.at_mut(upstream) {
-                upstream.want_key_frame(floor.now, track);
+        if self.cursor == 0 {
+            level(&self.items, floor.upstreams, floor.tally);
+        }
+        for track in self.pass(viewers, floor) {
+            if let Some(upstream) = floor.upstreams.at_mut(track.upstream()) {
+                upstream.want_key_frame(floor.now, track.track());
             }
         }
         if self.cursor < viewers.len() {
@@ -145,8 +149,8 @@ impl Round {
     }
 }
 
-/// Tracks (by upstream and index) whose key frame somebody waits for. Beyond these few, the next packet tells again.
-type Starved = ArrayVec<(u32, u8), 8>;
+/// Tracks whose key frame somebody waits for. Beyond these few, the next packet tells again.
+type Starved = ArrayVec<TrackKey, 8>;
 
 /// A round's items, looked up.
 type Views<'a> = ArrayVec<View<'a>, ROUND_LEN_MAX>;
@@ -154,12 +158,12 @@ type Views<'a> = ArrayVec<View<'a>, ROUND_LEN_MAX>;
 /// An item with the bytes and numbers it stands for, looked up once for all viewers of a slice.
 enum View<'a> {
     Packet(PacketView<'a>),
-    Report { upstream: u32, track: u8, report: &'a SenderReport },
+    Report { track: TrackKey, report: &'a SenderReport },
 }
 
 struct PacketView<'a> {
-    upstream: u32,
-    accepted: Accepted,
+    track: TrackKey,
+    epoch: u32,
     stored: Stored<'a>,
     /// The track's last sender report, for whoever starts with this packet.
     report: Option<&'a SenderReport>,
@@ -177,16 +181,17 @@ fn resolve<'a>(items: &[Item], upstreams: &'a Slots<Upstream>, tally: &mut Tally
 
 /// What an item stands for, if it is still there.
 fn view<'a>(item: &Item, upstreams: &'a Slots<Upstream>) -> Option<View<'a>> {
-    let track = |upstream: u32, track: u8| upstreams.at(upstream)?.tracks.get(usize::from(track));
+    let found = |key: TrackKey| upstreams.at(key.upstream())?.tracks.get(usize::from(key.track()));
     match *item {
         Item::Packet { upstream, accepted } => {
-            let track = track(upstream, accepted.track).filter(|track| track.epoch == accepted.epoch)?;
+            let key = TrackKey::new(upstream, accepted.track);
+            let track = found(key).filter(|track| track.epoch == accepted.epoch)?;
             let stored = track.ring.get(accepted.sequence)?;
-            Some(View::Packet(PacketView { upstream, accepted, stored, report: track.report.as_ref() }))
+            Some(View::Packet(PacketView { track: key, epoch: track.epoch, stored, report: track.report.as_ref() }))
         }
-        Item::Report { upstream, track: at } => {
-            let report = track(upstream, at)?.report.as_ref()?;
-            Some(View::Report { upstream, track: at, report })
+        Item::Report { upstream, track } => {
+            let key = TrackKey::new(upstream, track);
+            Some(View::Report { track: key, report: found(key)?.report.as_ref()? })
         }
     }
 }
@@ -203,7 +208,7 @@ fn serve<E: Egress>(
     for view in views {
         sealed += usize::from(match view {
             View::Packet(packet) => packet.forward(downstream, way, tally, starved),
-            View::Report { upstream, track, report } => tell(downstream, (*upstream, *track), report, way, tally),
+            View::Report { track, report } => tell(downstream, *track, report, way, tally),
         });
     }
     sealed
@@ -218,19 +223,18 @@ impl PacketView<'_> {
         tally: &mut Tally,
         starved: &mut Starved,
     ) -> bool {
-        let track = (self.upstream, self.accepted.track);
-        match downstream.forward((track.0, track.1, self.accepted.epoch), &self.stored, way) {
+        match downstream.forward(self.track, self.epoch, &self.stored, way) {
             Ok(Forwarded::NotMine) => return false,
             Ok(Forwarded::Sent) => {}
             Ok(Forwarded::Started) => {
                 if let Some(report) = self.report {
-                    tell(downstream, track, report, way, tally);
+                    tell(downstream, self.track, report, way, tally);
                 }
             }
             Err(reason) => {
                 tally.discard(reason);
-                if reason == Discard::AwaitingKeyFrame && !starved.is_full() && !starved.contains(&track) {
-                    starved.push(track);
+                if reason == Discard::AwaitingKeyFrame && !starved.is_full() && !starved.contains(&self.track) {
+                    starved.push(self.track);
                 }
                 return false;
             }
@@ -243,12 +247,12 @@ impl PacketView<'_> {
 /// Tells a viewer of a track's clock; returns whether anything was sent.
 fn tell<E: Egress>(
     downstream: &mut Downstream,
-    (upstream, track): (u32, u8),
+    track: TrackKey,
     report: &SenderReport,
     way: &mut Way<'_, E>,
     tally: &mut Tally,
 ) -> bool {
-    let sent = downstream.report(upstream, track, report, way);
+    let sent = downstream.report(track, report, way);
     if sent {
         tally.count(Counter::RtcpSent);
     }

@@ -13,6 +13,7 @@ mod connection;
 mod control;
 mod downstream;
 mod fanout;
+mod level;
 mod paths;
 mod session;
 mod table;

@@ -37,15 +37,16 @@ pub struct Answer {
     pub events: ArrayVec<IceEvent, 3>,
 }
 
-/// One connection's ICE-lite agent.
+/// One connection's ICE-lite agent. What every packet sent asks for stands in front, whatever a compiler would prefer.
 #[derive(Debug)]
+#[repr(C)]
 pub struct IceLite {
+    selected: Option<Path>,
+    consented: Instant,
     current: Pair,
     /// Credentials from before a restart: they count until the first check with the current ones (RFC 8445 9).
     previous: Option<Pair>,
     paths: ArrayVec<Validated, PATHS_PER_CONNECTION_MAX>,
-    selected: Option<Path>,
-    consented: Instant,
 }
 
 /// Both ends' credentials, as one offer and answer exchanged them.
@@ -70,7 +71,7 @@ enum Age {
 
 impl IceLite {
     pub fn new(local: Credentials, remote: Credentials, now: Instant) -> Self {
-        Self { current: Pair { local, remote }, previous: None, paths: ArrayVec::new(), selected: None, consented: now }
+        Self { selected: None, consented: now, current: Pair { local, remote }, previous: None, paths: ArrayVec::new() }
     }
 
     /// Answers a request that came by `path`, into `out` (at least `stun::RESPONSE_LEN_MAX` bytes).
@@ -95,6 +96,7 @@ impl IceLite {
     }
 
     /// Where to send: the path nominated last, else the first that was validated.
+    #[inline]
     pub fn selected(&self) -> Option<Path> {
         self.selected
     }

@@ -8,7 +8,7 @@ use crate::codec::Kind;
 use crate::id::Mid;
 use crate::negotiate::Extensions;
 use crate::random::Seeded;
-use crate::rebuild::{self, Fields, HEADER_LEN_MAX};
+use crate::rebuild::{Fields, Form, HEADER_LEN_MAX};
 use crate::rtcp::{self, Packet, SenderInfo, Writer};
 use crate::time::{Instant, Ntp};
 
@@ -207,6 +207,6 @@ impl State {
 
 fn send(peer: &mut Peer, index: u64, fields: &Fields, payload: &[u8]) {
     let mut packet = [0; HEADER_LEN_MAX];
-    let Some(len) = rebuild::write(fields, &[], &Extensions::default(), &Mid::new(), &mut packet) else { return };
+    let Some(len) = Form::new(&Extensions::default(), &Mid::new()).write(fields, &[], &mut packet) else { return };
     peer.send_rtp(index, len, &[&packet[..len], payload].concat());
 }

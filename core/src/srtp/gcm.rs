@@ -24,6 +24,7 @@ impl Gcm {
         Self { key: LessSafeKey::new(key), salt: Salt::new(&keys.salt) }
     }
 
+    #[inline]
     pub(super) fn seal_rtp(
         &self,
         packet: PacketId,
@@ -79,6 +80,7 @@ impl Gcm {
         self.key.open_in_place_separate_tag(self.nonce(packet), covered, tag, body).map(|_| ())
     }
 
+    #[inline]
     fn nonce(&self, packet: PacketId) -> Nonce {
         let [_, _, _, _, nonce @ ..] = self.salt.mix(packet).to_be_bytes();
         Nonce::assume_unique_for_key(nonce)

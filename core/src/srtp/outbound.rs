@@ -11,7 +11,9 @@ use crate::count::Discard;
 use crate::handshake::{MasterKey, Profile};
 use crate::rtp;
 
-/// The sending direction of one connection.
+/// The sending direction of one connection. The transform of its media has a cache line to itself: the others are seldom
+/// asked for.
+#[repr(C, align(64))]
 pub struct Outbound {
     rtp: Transform,
     rtcp: Transform,
@@ -38,6 +40,7 @@ impl Outbound {
     }
 
     /// Bytes that sealing adds behind an RTP payload.
+    #[inline]
     pub const fn rtp_overhead(&self) -> usize {
         self.rtp.rtp_overhead()
     }
@@ -50,6 +53,7 @@ impl Outbound {
     /// Seals `payload` behind the finished header in `out[..header_len]`; returns the packet's length: that of `out`.
     ///
     /// `index` is ROC << 16 | SEQ of the header's SSRC. `TooLarge` unless `out` is exactly header, payload, overhead.
+    #[inline]
     pub fn seal_rtp(&self, index: u64, header_len: usize, payload: &[u8], out: &mut [u8]) -> Result<usize, Discard> {
         let RtpRoom { id, header, body, tag } = self.rtp_room(index, header_len, payload.len(), out)?;
         #[cfg(any(test, debug_assertions))]
@@ -92,6 +96,7 @@ impl Outbound {
     }
 
     /// Cuts `out` into the pieces of an SRTP packet.
+    #[inline]
     fn rtp_room<'a>(
         &self,
         index: u64,

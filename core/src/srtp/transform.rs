@@ -38,6 +38,7 @@ impl Transform {
     }
 
     /// Bytes behind the body of an SRTP packet.
+    #[inline]
     pub(super) const fn rtp_overhead(&self) -> usize {
         match self {
             Self::Gcm(_) => Gcm::TAG_LEN,
@@ -51,6 +52,7 @@ impl Transform {
     }
 
     /// Encrypts `plain` into `body`, which is as long, and fills `tag`.
+    #[inline]
     pub(super) fn seal_rtp(
         &self,
         packet: PacketId,
@@ -175,6 +177,7 @@ impl Salt {
     }
 
     /// RFC 3711 4.1.1, RFC 7714 8.1 and 9.1: the SSRC stands just above a 48-bit index, whatever the salt's length.
+    #[inline]
     pub(super) const fn mix(&self, packet: PacketId) -> u128 {
         self.0 ^ (packet.ssrc as u128) << 48 ^ packet.index as u128
     }

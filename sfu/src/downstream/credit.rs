@@ -19,6 +19,7 @@ impl Default for Credit {
 }
 
 impl Credit {
+    #[inline]
     pub(super) fn earn(&mut self, sent: usize) {
         self.0 = (self.0 + sent / 2).min(CREDIT_MAX);
     }

@@ -5,9 +5,10 @@
 //! frame. Invariant: an outgoing sequence number is a function of the incoming one for as long as a binding lasts, and
 //! the next binding starts beyond it, so that no nonce is ever used for two contents.
 
+mod stream;
+mod course;
 mod credit;
 mod recent;
-mod stream;
 mod repair;
 
 use std::time::Duration;
@@ -25,7 +26,7 @@ use tidewire_core::time::Instant;
 use self::credit::Credit;
 pub(crate) use self::stream::Stream;
 use crate::command::{PublicationId, SessionId};
-use crate::upstream::{SenderReport, Upstream};
+use crate::upstream::{SenderReport, TrackKey, Upstream};
 
 /// Where a downstream's bytes go: whom they are sealed for, and by which way they leave.
 pub(crate) struct Way<'a, E> {
@@ -37,12 +38,13 @@ pub(crate) struct Way<'a, E> {
 
 /// See the module's description.
 #[derive(Debug)]
+#[repr(C)]
 pub(crate) struct Downstream {
+    streams: Vec<Stream>,
+    credit: Credit,
     pub(crate) session: SessionId,
     pub(crate) publication: PublicationId,
     pub(crate) cname: Cname,
-    streams: Vec<Stream>,
-    credit: Credit,
     round_trip: Duration,
 }
 
@@ -58,7 +60,7 @@ impl Downstream {
         random: &mut Seeded,
     ) -> Self {
         let streams = agreement.media.iter().filter_map(|media| Stream::new(media, random)).collect();
-        Self { session, publication, cname, streams, credit: Credit::default(), round_trip: ROUND_TRIP_GUESS }
+        Self { streams, credit: Credit::default(), session, publication, cname, round_trip: ROUND_TRIP_GUESS }
     }
 
     /// Binds each stream to the upstream's track of its kind: the first to the first, the second to the second.
@@ -67,7 +69,7 @@ impl Downstream {
             let tracks = media.tracks.iter().enumerate().filter(|(_, track)| track.kind == kind);
             let streams = self.streams.iter_mut().filter(|stream| stream.kind == kind);
             for (stream, (at, track)) in streams.zip(tracks) {
-                stream.bind(upstream, at as u8, track);
+                stream.bind(TrackKey::new(upstream, at as u8), track);
             }
         }
     }
@@ -80,37 +82,37 @@ impl Downstream {
     }
 
     /// The stream that hears this track, if any.
-    pub(crate) fn stream_of(&mut self, upstream: u32, track: u8) -> Option<&mut Stream> {
-        self.streams.iter_mut().find(|stream| stream.hears(upstream, track))
+    #[inline]
+    pub(crate) fn stream_of(&mut self, key: TrackKey) -> Option<&mut Stream> {
+        self.streams.iter_mut().find(|stream| stream.course.heard == Some(key))
     }
 
     /// Sends one packet on; `epoch` says which of the track's streams it is from.
+    #[inline]
     pub(crate) fn forward<E: Egress>(
         &mut self,
-        (upstream, track, epoch): (u32, u8, u32),
+        key: TrackKey,
+        epoch: u32,
         packet: &Stored<'_>,
         way: &mut Way<'_, E>,
     ) -> Result<Forwarded, Discard> {
-        let Some(stream) = self.streams.iter_mut().find(|stream| stream.hears(upstream, track)) else {
-            return Ok(Forwarded::NotMine);
-        };
-        let (len, started) = stream.forward(epoch, packet, way)?;
-        self.credit.earn(len);
-        Ok(if started { Forwarded::Started } else { Forwarded::Sent })
+        let Some(stream) = self.stream_of(key) else { return Ok(Forwarded::NotMine) };
+        let sent = stream.forward(epoch, packet, way)?;
+        self.credit.earn(sent.len);
+        Ok(if sent.started { Forwarded::Started } else { Forwarded::Sent })
     }
 
     /// Tells the viewer how the track's timestamps relate to its publisher's clock. Returns whether anything was said.
     pub(crate) fn report<E: Egress>(
         &mut self,
-        upstream: u32,
-        track: u8,
+        key: TrackKey,
         report: &SenderReport,
         way: &mut Way<'_, E>,
     ) -> bool {
         let cname = self.cname;
-        let Some(stream) = self.stream_of(upstream, track) else { return false };
+        let Some(stream) = self.stream_of(key) else { return false };
         let Some(info) = stream.translate(way.now, report) else { return false };
-        let ssrc = stream.ssrc;
+        let ssrc = stream.ssrc();
         way.send_rtcp(|writer| {
             writer.sender_report(ssrc, &info);
             writer.canonical_name(ssrc, &cname);
@@ -121,9 +123,9 @@ impl Downstream {
     pub(crate) fn say_goodbye<E: Egress>(&self, way: &mut Way<'_, E>) {
         way.send_rtcp(|writer| {
             for stream in &self.streams {
-                writer.receiver_report(stream.ssrc, &[]);
-                writer.canonical_name(stream.ssrc, &self.cname);
-                writer.goodbye(stream.ssrc);
+                writer.receiver_report(stream.ssrc(), &[]);
+                writer.canonical_name(stream.ssrc(), &self.cname);
+                writer.goodbye(stream.ssrc());
             }
         });
     }
@@ -135,12 +137,12 @@ impl Downstream {
 
     /// The track behind an outgoing SSRC, when the viewer asks for a key frame of it.
     pub(crate) fn track_behind(&self, ssrc: u32) -> Option<u8> {
-        self.streams.iter().find(|stream| stream.ssrc == ssrc).and_then(Stream::track)
+        self.streams.iter().find(|stream| stream.ssrc() == ssrc).and_then(Stream::track)
     }
 
     /// Reads a viewer's reception report: the round trip follows from the sender report that it answers.
     pub(crate) fn read_report(&mut self, now: Instant, report: &Report) {
-        let stream = self.streams.iter().find(|stream| stream.ssrc == report.ssrc);
+        let stream = self.streams.iter().find(|stream| stream.ssrc() == report.ssrc);
         if let Some(sample) = stream.and_then(|stream| stream.round_trip(now, report)) {
             self.round_trip = (self.round_trip * 7 + sample) / 8;
         }

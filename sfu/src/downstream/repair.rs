@@ -28,7 +28,7 @@ impl Downstream {
         way: &mut Way<'_, E>,
         tally: &mut Tally,
     ) {
-        let Some(at) = self.streams.iter().position(|stream| stream.ssrc == ssrc) else {
+        let Some(at) = self.streams.iter().position(|stream| stream.ssrc() == ssrc) else {
             tally.discard(Discard::UnknownSsrc);
             return;
         };

@@ -9,6 +9,8 @@ mod reception;
 mod sources;
 mod track;
 
+use std::num::NonZeroU32;
+
 use tidewire_core::codec::Kind;
 use tidewire_core::count::{Counter, Discard, Tally};
 use tidewire_core::gaps::Arrival;
@@ -21,6 +23,26 @@ use self::sources::{Origin, Role, Sources};
 pub(crate) use self::track::{SenderReport, Track};
 use crate::command::{PublicationId, SessionId};
 use crate::timers::Armed;
+
+/// A track of an upstream, by the upstream's slot and the track's index in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct TrackKey(NonZeroU32);
+
+impl TrackKey {
+    /// `upstream` is below `CONNECTIONS_MAX`, so the key is never zero and never wraps.
+    #[inline]
+    pub(crate) const fn new(upstream: u32, track: u8) -> Self {
+        Self(NonZeroU32::MIN.saturating_add(upstream << 8 | track as u32))
+    }
+
+    pub(crate) const fn upstream(self) -> u32 {
+        (self.0.get() - 1) >> 8
+    }
+
+    pub(crate) const fn track(self) -> u8 {
+        (self.0.get() - 1) as u8
+    }
+}
 
 /// A packet that is in its track's ring and waits to be forwarded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
