@@ -59,7 +59,7 @@ pub struct Stream {
     pub rtx: Option<(u32, u8)>,
     pub clock_rate: u32,
     pub interval: Duration,
-    /// Packets of a frame, and bytes of each.
+    /// Packets of a frame, and bytes of each; up to two more, since encoders do not fill packets to the last byte.
     pub packets: usize,
     pub len: usize,
 }
@@ -159,7 +159,8 @@ impl State {
         let packets = self.stream.packets * if key_frame { 4 } else { 1 };
         for at in 0..packets {
             let content = Content { stream: self.stream.ssrc, number: self.next_sequence, sent: now };
-            let payload = content.write(self.stream.len, at == 0, key_frame);
+            let len = self.stream.len + (self.next_sequence % 3) as usize;
+            let payload = content.write(len, at == 0, key_frame);
             let fields = Fields {
                 marker: at + 1 == packets,
                 payload_type: self.stream.payload_type,

@@ -18,6 +18,8 @@ pub struct Delivery {
     pub sequence: u64,
     pub timestamp: u32,
     pub at: Instant,
+    /// Bytes of the datagram that brought it.
+    pub len: usize,
 }
 
 #[derive(Debug, Default)]
@@ -49,8 +51,9 @@ impl Viewer {
     }
 
     pub fn handle(&mut self, now: Instant, bytes: &mut [u8]) {
+        let len = bytes.len();
         match self.peer.handle(bytes) {
-            Heard::Rtp(header, index, payload) => self.hear_rtp(now, &header, index, &payload),
+            Heard::Rtp(header, index, payload) => self.hear_rtp((now, len), &header, index, &payload),
             Heard::Rtcp(datagram) => self.hear_rtcp(now, &datagram),
             Heard::Nothing => {}
         }
@@ -100,7 +103,7 @@ impl Viewer {
         })
     }
 
-    fn hear_rtp(&mut self, now: Instant, header: &Header, index: u64, payload: &[u8]) {
+    fn hear_rtp(&mut self, (now, len): (Instant, usize), header: &Header, index: u64, payload: &[u8]) {
         let repaired = self.streams.iter().find(|(_, stream)| stream.rtx == Some(header.ssrc)).map(|(ssrc, _)| *ssrc);
         let Some(stream) = self.streams.get_mut(&repaired.unwrap_or(header.ssrc)) else { return };
         let (sequence, payload) = match (repaired, payload.split_first_chunk::<2>()) {
@@ -113,7 +116,7 @@ impl Viewer {
         };
         match stream.gaps.record(now, sequence) {
             Arrival::New | Arrival::Jumped | Arrival::Filled => match Content::read(payload) {
-                Some(content) => self.log.push(Delivery { content, sequence, timestamp: header.timestamp, at: now }),
+                Some(content) => self.log.push(Delivery { content, sequence, timestamp: header.timestamp, at: now, len }),
                 None => self.damaged += 1,
             },
             Arrival::Duplicate | Arrival::TooOld => self.useless += 1,

@@ -127,3 +127,22 @@ fn sender_reports_keep_audio_and_video_in_step() {
         assert!((by_timestamp - by_ntp).abs() < 0.001, "{ssrc}: {by_timestamp} s against {by_ntp} s");
     }
 }
+
+#[test]
+fn packets_of_a_frame_leave_equally_long_and_audio_as_it_came() {
+    let mut call = Call::new(7, PERFECT);
+    call.publish("sea", Wishes::default(), Instant::from_millis(10_000));
+    call.watch("sea", Wishes::default());
+    call.run(Duration::from_secs(2));
+    let viewer = call.world.viewers().next().unwrap();
+    assert_unbroken(viewer);
+    let streams = by_kind(viewer);
+    for frame in streams[&0].chunk_by(|one, other| one.timestamp == other.timestamp) {
+        let (last, rest) = frame.split_last().unwrap();
+        let longest = rest.iter().map(|delivery| delivery.len).max().unwrap_or(last.len);
+        assert!(rest.iter().all(|delivery| delivery.len == longest) && last.len <= longest, "{frame:?}");
+    }
+    let audio: std::collections::BTreeSet<_> = streams[&1].iter().map(|delivery| delivery.len).collect();
+    assert_eq!(audio.len(), 3, "audio is of three lengths, as it was sent");
+    assert!(call.world.machine.tally().of(Counter::PaddingBytes) > 0);
+}
