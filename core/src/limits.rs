@@ -1,5 +1,7 @@
 //! Every bound of the media server in one place, each with its reason.
 
+use std::time::Duration;
+
 /// The largest UDP payload that is looked at, in bytes: an Ethernet frame's worth, with room for tunnels that carry more.
 pub const DATAGRAM_LEN_MAX: usize = 2048;
 
@@ -87,6 +89,12 @@ pub const RECEIVE_SLOTS: usize = 64;
 
 /// Batches that a shard handles in one turn before it forwards.
 pub const BATCHES_PER_TURN_MAX: usize = 4;
+
+/// A turn that takes longer is a stall: a hundred slices, and as much as a frame of 50 frames a second may take in all.
+pub const TURN_MAX: Duration = Duration::from_millis(20);
+
+/// A shard that wakes later than this after the time it asked for had no core: ten times what a timer is late by.
+pub const OVERSHOOT_MAX: Duration = Duration::from_millis(5);
 
 /// Packets that a shard forwards in one slice: about 200 us.
 pub const SLICE_PACKETS_MAX: usize = 192;

@@ -45,6 +45,20 @@ registry! {
         Sleeps = "shard_sleeps",
         /// Times a handshake request had to wait for room in the pool's queue.
         HandshakesHeld = "shard_handshakes_held",
+        /// Turns that took longer than the stall bound.
+        TurnStalls = "shard_turn_stalls",
+        /// Sleeps that ended later than asked, by more than the bound: the shard was ready, its core was not.
+        SleepOvershoots = "shard_sleep_overshoots",
+    }
+}
+
+registry! {
+    /// What is a measure and no count: it falls again.
+    ShardGauge {
+        /// The longest turn of the last 15 to 30 seconds, in nanoseconds.
+        TurnMax = "turn_nanoseconds_max",
+        /// The longest time by which a sleep of the last 15 to 30 seconds ended late, in nanoseconds.
+        OvershootMax = "sleep_overshoot_nanoseconds_max",
     }
 }
 

@@ -17,6 +17,7 @@ mod probe;
 mod shard;
 mod socket;
 mod spawn;
+mod stall;
 mod trains;
 pub mod wake;
 

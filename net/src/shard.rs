@@ -17,6 +17,7 @@ use tidewire_core::time::Instant;
 use crate::count::IoCounter;
 use crate::io::PacketIo;
 use crate::mailbox::Receiver;
+use crate::stall::StallWatch;
 use crate::wake::Waker;
 
 /// What a turn says about the next.
@@ -56,20 +57,25 @@ pub(crate) struct Shard<M: Machine, Io> {
     letters_wait: bool,
     counters: Arc<[AtomicU64]>,
     published: Instant,
+    stalls: StallWatch,
 }
 
 impl<M: Machine, Io: PacketIo> Shard<M, Io> {
     pub(crate) fn new(machine: M, io: Io, inlets: Inlets<M>, outlets: Outlets<M>) -> Self {
-        let counters = machine.tally().values().chain(io.tally().values()).map(AtomicU64::new).collect();
-        Self { machine, io, inlets, outlets, held: None, letters_wait: false, counters, published: Instant::ORIGIN }
+        let stalls = StallWatch::new();
+        let values = machine.tally().values().chain(io.tally().values()).chain(stalls.gauges());
+        let counters = values.map(AtomicU64::new).collect();
+        let published = Instant::ORIGIN;
+        Self { machine, io, inlets, outlets, held: None, letters_wait: false, counters, published, stalls }
     }
 
-    /// The published counters: the machine's, then the packet I/O's, each in the order of its registry.
+    /// The published values: the machine's counters, the packet I/O's, the gauges, each in the order of its registry.
     pub(crate) fn counters(&self) -> Arc<[AtomicU64]> {
         Arc::clone(&self.counters)
     }
 
     pub(crate) fn turn(&mut self, now: Instant) -> Turn {
+        self.stalls.begin(now, self.io.tally_mut());
         self.io.tally_mut().count(IoCounter::Turns);
         self.io.collect();
         // Letters first: a client's first check may come in the same turn as the command that opens its connection.
@@ -90,11 +96,7 @@ impl<M: Machine, Io: PacketIo> Shard<M, Io> {
 
     /// How long there is nothing to do unless something comes; `None` for ever.
     pub(crate) fn pause(&self, now: Instant) -> Option<Duration> {
-        let pause = self.machine.poll_timeout().map(|deadline| deadline.since(now));
-        match &self.held {
-            None => pause,
-            Some(_) => Some(pause.map_or(HELD_RETRY, |pause| pause.min(HELD_RETRY))),
-        }
+        self.deadline(now).map(|deadline| deadline.since(now))
     }
 
     pub(crate) fn is_stopping(&self) -> bool {
@@ -103,12 +105,20 @@ impl<M: Machine, Io: PacketIo> Shard<M, Io> {
 
     /// Publishes the counters before the driver sleeps, so that they are never stale while nothing happens.
     pub(crate) fn settle(&mut self, now: Instant) {
+        let due = self.deadline(now);
+        self.stalls.sleep(now, due, self.io.tally_mut());
         self.io.tally_mut().count(IoCounter::Sleeps);
         self.publish(now);
     }
 
     pub(crate) fn io(&mut self) -> &mut Io {
         &mut self.io
+    }
+
+    /// When the shard has to go on though nothing comes.
+    fn deadline(&self, now: Instant) -> Option<Instant> {
+        let held = self.held.as_ref().map(|_| now + HELD_RETRY);
+        [self.machine.poll_timeout(), self.stalls.deadline(), held].into_iter().flatten().min()
     }
 
     fn receive(&mut self, now: Instant) -> bool {
@@ -195,7 +205,7 @@ impl<M: Machine, Io: PacketIo> Shard<M, Io> {
             self.io.survey();
         }
         self.published = now;
-        let values = self.machine.tally().values().chain(self.io.tally().values());
+        let values = self.machine.tally().values().chain(self.io.tally().values()).chain(self.stalls.gauges());
         for (counter, value) in self.counters.iter().zip(values) {
             counter.store(value, Ordering::Relaxed);
         }

@@ -17,7 +17,7 @@ use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::Registry;
 use tidewire_core::count::{Counter, Discard};
 use tidewire_core::id::ShardId;
-use tidewire_net::count::IoCounter;
+use tidewire_net::count::{IoCounter, ShardGauge};
 
 /// What everybody who counts published last.
 pub(crate) type Counts = Vec<(Owner, Vec<u64>)>;
@@ -25,7 +25,7 @@ pub(crate) type Counts = Vec<(Owner, Vec<u64>)>;
 /// Who counted, and so in which order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Owner {
-    /// As `ShardHandle::counters` has it: the machine's tally, then the packet I/O's.
+    /// As `ShardHandle::counters` has it: the machine's tally, the packet I/O's, then the gauges.
     Shard(ShardId),
     /// The handshake threads together: a tally alone, of which they use a few places.
     Handshakes,
@@ -71,6 +71,10 @@ impl Collector for Published {
         for (column, (name, help)) in (Counter::ALL.len() + Discard::ALL.len()..).zip(io) {
             family(&mut encoder, name, help, &counts, &[(column, None)])?;
         }
+        let of_tallies = Counter::ALL.len() + Discard::ALL.len() + IoCounter::ALL.len();
+        for (column, gauge) in (of_tallies..).zip(ShardGauge::ALL) {
+            measure(&mut encoder, *gauge, &counts, column)?;
+        }
         Ok(())
     }
 }
@@ -101,6 +105,18 @@ fn family(
     Ok(())
 }
 
+/// Writes one gauge: a line for each shard. Handshake threads have none.
+fn measure(encoder: &mut DescriptorEncoder<'_>, gauge: ShardGauge, counts: &Counts, column: usize) -> fmt::Result {
+    let mut family = encoder.encode_descriptor(gauge.name(), gauge.help().trim(), None, MetricType::Gauge)?;
+    for (owner, values) in counts {
+        if let Owner::Shard(shard) = owner {
+            let value = values.get(column).copied().unwrap_or_default();
+            family.encode_family(&[("shard", shard.0.to_string())])?.encode_gauge(&value)?;
+        }
+    }
+    Ok(())
+}
+
 const DISCARDS_HELP: &str = "Datagrams and packets that went no further, by reason.";
 
 #[cfg(test)]
@@ -120,7 +136,7 @@ mod tests {
         tally.discard(Discard::StunBadIntegrity);
         let mut io = IoTally::default();
         io.count(IoCounter::Sleeps);
-        let values: Vec<u64> = tally.values().chain(io.values()).collect();
+        let values: Vec<u64> = tally.values().chain(io.values()).chain([25_000_000, 7]).collect();
         let shards = [(Owner::Shard(ShardId(0)), values), (Owner::Shard(ShardId(1)), vec![])];
         let page = page(move || shards.to_vec()).await;
         for counter in Counter::ALL {
@@ -133,6 +149,9 @@ mod tests {
         for counter in IoCounter::ALL {
             assert!(page.contains(&format!("\ntidewire_{}_total{{shard=\"1\"}} 0\n", counter.name())), "{page}");
         }
+        assert!(page.contains("\n# TYPE tidewire_turn_nanoseconds_max gauge\n"), "{page}");
+        assert!(page.contains("\ntidewire_turn_nanoseconds_max{shard=\"0\"} 25000000\n"), "{page}");
+        assert!(page.contains("\ntidewire_sleep_overshoot_nanoseconds_max{shard=\"0\"} 7\n"), "{page}");
         assert!(page.contains("\ntidewire_shard_sleeps_total{shard=\"0\"} 1\n"));
         assert!(page.contains("\ntidewire_rtp_forwarded_total{shard=\"0\"} 7\n"));
         assert!(page.contains("\ntidewire_discards_total{shard=\"0\",reason=\"stun_bad_integrity\"} 1\n"));

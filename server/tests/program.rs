@@ -21,6 +21,19 @@ fn starts_answers_and_ends_on_a_signal() {
 }
 
 #[test]
+fn a_shard_that_has_run_tells_its_longest_turn() {
+    let server = Server::start(&["--shards", "1"]);
+    let deadline = Instant::now() + Duration::from_secs(20);
+    // The first turn is that of the start; it is published when the shard goes to sleep.
+    while server.measure("turn_nanoseconds_max").is_none_or(|nanos| nanos == 0) {
+        assert!(Instant::now() < deadline, "no turn was told of");
+        std::thread::yield_now();
+    }
+    assert!(server.measure("shard_turn_stalls_total").is_some());
+    assert!(server.measure("sleep_overshoot_nanoseconds_max").is_some());
+}
+
+#[test]
 fn client_that_says_nothing_does_not_hold_up_the_end() {
     let mut server = Server::start(&[]);
     let _silent = TcpStream::connect(&server.address).expect("the server accepts");
@@ -106,6 +119,13 @@ impl Server {
 
     fn get(&self, path: &str) -> (StatusCode, String) {
         self.ask("GET", path, "")
+    }
+
+    /// The first shard's value of this metric.
+    fn measure(&self, name: &str) -> Option<u64> {
+        let (_, page) = self.get("/metrics");
+        let line = page.lines().find_map(|line| line.strip_prefix(&format!("tidewire_{name}{{shard=\"0\"}} ")));
+        line?.trim().parse().ok()
     }
 
     fn ask(&self, method: &str, path: &str, headers: &str) -> (StatusCode, String) {

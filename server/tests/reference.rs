@@ -8,7 +8,7 @@ use std::process::Command;
 
 use tidewire_core::count::{Counter, Discard};
 use tidewire_gateway::problem::Code;
-use tidewire_net::count::IoCounter;
+use tidewire_net::count::{IoCounter, ShardGauge};
 
 #[test]
 fn counters_page_lists_every_counter_and_discard() {
@@ -24,6 +24,10 @@ fn counters_page_lists_every_counter_and_discard() {
     page += "\n## Between a shard and the kernel\n\n| name | meaning |\n| --- | --- |\n";
     for counter in IoCounter::ALL {
         row(&mut page, &[&code(counter.name()), counter.help().trim()]);
+    }
+    page += GAUGES_HEAD;
+    for gauge in ShardGauge::ALL {
+        row(&mut page, &[&code(gauge.name()), gauge.help().trim()]);
     }
     settle("counters.md", &page);
 }
@@ -73,6 +77,15 @@ Written by `cargo xtask reference` from the registries in `core/src/count.rs` an
 `/metrics` carries each counter as `tidewire_<name>_total{shard=\"<number>\"}`, and each discard as
 `tidewire_discards_total{shard=\"<number>\",reason=\"<reason>\"}`. Every datagram and every packet that goes no further is counted under exactly one reason.
 
+";
+
+const GAUGES_HEAD: &str = "
+## Gauges
+
+Each as `tidewire_<name>{shard=\"<number>\"}`. They fall again; asking for them does not change them.
+
+| name | meaning |
+| --- | --- |
 ";
 
 const ERRORS_HEAD: &str = "\

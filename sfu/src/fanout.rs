@@ -88,13 +88,9 @@ impl FanOut {
         }
     }
 
-    /// The viewer at this index is gone and those behind it moved up by one.
-    pub(crate) fn viewer_removed(&mut self, at: usize) {
-        for round in [&mut self.main, &mut self.audio] {
-            if at < round.cursor {
-                round.cursor -= 1;
-            }
-        }
+    /// Where the rounds stand in the list of viewers, for whoever takes somebody out of it.
+    pub(crate) fn cursors(&mut self) -> [&mut usize; 2] {
+        [&mut self.main.cursor, &mut self.audio.cursor]
     }
 
     /// Moves what waits into rounds.

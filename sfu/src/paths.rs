@@ -3,10 +3,10 @@
 //! Only paths that ICE has validated are ever in the table, so its size is bounded by connections times paths each,
 //! and nobody without a password can put an entry into it.
 
-use std::hash::{BuildHasher, Hasher};
-
 use hashbrown::HashMap;
 use tidewire_core::machine::Path;
+
+use crate::hashing::Folding;
 
 /// Path to connection slot.
 #[derive(Debug)]
@@ -17,7 +17,7 @@ pub(crate) struct PathIndex {
 impl PathIndex {
     /// `seed` keeps clients from choosing addresses that collide.
     pub(crate) fn new(seed: u64) -> Self {
-        Self { slots: HashMap::with_hasher(Folding { seed }) }
+        Self { slots: HashMap::with_hasher(Folding::new(seed)) }
     }
 
     pub(crate) fn of(&self, path: &Path) -> Option<u32> {
@@ -39,65 +39,6 @@ impl PathIndex {
     #[cfg(test)]
     pub(crate) fn len(&self) -> usize {
         self.slots.len()
-    }
-}
-
-/// A multiply-and-fold hash: a few nanoseconds for an address, unpredictable without the seed.
-#[derive(Clone, Debug)]
-struct Folding {
-    seed: u64,
-}
-
-impl BuildHasher for Folding {
-    type Hasher = Fold;
-
-    fn build_hasher(&self) -> Fold {
-        Fold { state: self.seed | 1 }
-    }
-}
-
-struct Fold {
-    state: u64,
-}
-
-impl Fold {
-    const fn mix(&mut self, word: u64) {
-        let wide = (self.state ^ word) as u128 * 0x9e37_79b9_7f4a_7c15_u128;
-        self.state = ((wide >> 64) as u64 ^ wide as u64).rotate_left(23);
-    }
-}
-
-impl Hasher for Fold {
-    fn finish(&self) -> u64 {
-        self.state
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        for chunk in bytes.chunks(8) {
-            let mut word = [0; 8];
-            word[..chunk.len()].copy_from_slice(chunk);
-            self.mix(u64::from_le_bytes(word));
-        }
-    }
-
-    fn write_u8(&mut self, word: u8) {
-        self.mix(u64::from(word));
-    }
-
-    fn write_u16(&mut self, word: u16) {
-        self.mix(u64::from(word));
-    }
-
-    fn write_u32(&mut self, word: u32) {
-        self.mix(u64::from(word));
-    }
-
-    fn write_u64(&mut self, word: u64) {
-        self.mix(word);
-    }
-
-    fn write_usize(&mut self, word: usize) {
-        self.mix(word as u64);
     }
 }
 

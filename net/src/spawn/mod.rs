@@ -224,7 +224,7 @@ impl<C> ShardHandle<C> {
         self.ways.progress.clone()
     }
 
-    /// The counters as last published: the machine's tally, then `IoCounter`, each in the order of its registry.
+    /// What was last published: the machine's tally, `IoCounter`, then `ShardGauge`, each in the order of its registry.
     pub fn counters(&self) -> Vec<u64> {
         self.counters.iter().map(|counter| counter.load(Ordering::Relaxed)).collect()
     }

@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use tidewire_core::handshake::{EndReason, Progress, Request};
 use tidewire_core::id::ConnectionId;
-use tidewire_core::limits::COMMANDS_LEN;
-use tidewire_net::count::IoCounter;
+use tidewire_core::limits::{COMMANDS_LEN, TURN_MAX};
+use tidewire_net::count::{IoCounter, ShardGauge};
 use tidewire_net::{DriverChoice, IoChoice, NetError, beside, probe};
 
 use crate::echo::{Command, Event};
@@ -61,6 +61,30 @@ fn full_queue_gives_the_command_back() {
             std::thread::yield_now();
         }
         assert!(matches!(rig.event(), Event::Age(_)), "{}", rig.name);
+        rig.stop();
+    }
+}
+
+#[test]
+fn a_turn_that_stalls_is_counted_and_shown() {
+    for combination in COMBINATIONS {
+        let rig = Rig::start(combination);
+        let before = rig.counter(IoCounter::TurnStalls);
+        let (release, stall) = mpsc::channel();
+        rig.command(Command::Stall(stall));
+        assert!(matches!(rig.event(), Event::Ready));
+        let stalled = Instant::now();
+        while stalled.elapsed() <= TURN_MAX {
+            std::thread::yield_now();
+        }
+        drop(release);
+        rig.await_counter(IoCounter::TurnStalls, before + 1);
+        // The gauges are published a moment after the counters.
+        let deadline = Instant::now() + PATIENCE;
+        while Duration::from_nanos(rig.gauge(ShardGauge::TurnMax)) <= TURN_MAX {
+            assert!(Instant::now() < deadline, "{}", rig.name);
+            std::thread::yield_now();
+        }
         rig.stop();
     }
 }

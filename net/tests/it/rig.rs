@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use tidewire_core::count::Tally;
 use tidewire_core::handshake::{Progress, Request};
 use tidewire_core::id::ShardId;
-use tidewire_net::count::IoCounter;
+use tidewire_net::count::{IoCounter, ShardGauge};
 use tidewire_net::mailbox::Sender;
 use tidewire_net::{DriverChoice, IoChoice, Offload, ShardConfig, ShardHandle, beside, pause, spawn};
 
@@ -105,6 +105,11 @@ impl Rig {
 
     pub(crate) fn counter(&self, counter: IoCounter) -> u64 {
         self.handle.counters()[Tally::default().values().count() + counter as usize]
+    }
+
+    pub(crate) fn gauge(&self, gauge: ShardGauge) -> u64 {
+        let of_tallies = Tally::default().values().count() + IoCounter::ALL.len();
+        self.handle.counters()[of_tallies + gauge as usize]
     }
 
     /// Waits until the published counter is at least `value`.

@@ -37,7 +37,9 @@ impl SessionTable {
         if let Some((slot, upstream)) = publisher.and_then(|slot| Some((slot, self.upstreams.at(slot)?))) {
             downstream.attach(slot, upstream);
         }
-        self.open(now, open.connection, open.local, &open.agreement, Role::Downstream(Box::new(downstream)));
+        if self.open(now, open.connection, open.local, &open.agreement, Role::Downstream(Box::new(downstream))) {
+            self.session(open.session).watch(open.publication, open.connection.slot);
+        }
     }
 
     /// Keys are in: a viewer is served from now on, and its key frame is asked for at once.
@@ -82,7 +84,7 @@ impl SessionTable {
         }
         match &connection.role {
             Role::Upstream => self.unpublish(id.slot),
-            Role::Downstream(downstream) => self.leave(downstream.session, id.slot),
+            Role::Downstream(downstream) => self.leave(downstream.session, downstream.publication, id.slot),
         }
         if connection.handshaking {
             // Not bounded by the queue's limit: one per connection, and the thread must not keep what nobody has.
@@ -174,12 +176,9 @@ impl SessionTable {
 
     /// Everybody who watches the publication hears its new publisher.
     fn attach_viewers(&mut self, session: SessionId, publication: PublicationId, slot: u32) {
-        let Some(upstream) = self.upstreams.at(slot) else { return };
-        for viewer in 0..self.connections.len() {
-            let Some(Role::Downstream(downstream)) = self.connections.at_mut(viewer).map(|one| &mut one.role) else {
-                continue;
-            };
-            if downstream.session == session && downstream.publication == publication {
+        let (Some(upstream), Some(session)) = (self.upstreams.at(slot), self.sessions.at(session.0)) else { return };
+        for viewer in session.watchers(publication) {
+            if let Some(Role::Downstream(downstream)) = self.connections.at_mut(*viewer).map(|one| &mut one.role) {
                 downstream.attach(slot, upstream);
             }
         }
@@ -188,13 +187,9 @@ impl SessionTable {
     fn unpublish(&mut self, slot: u32) {
         let Some(upstream) = self.upstreams.take(slot) else { return };
         let Some(session) = self.sessions.at_mut(upstream.session.0) else { return };
-        if session.unpublish(slot) {
-            for viewer in 0..self.connections.len() {
-                let Some(Role::Downstream(downstream)) = self.connections.at_mut(viewer).map(|one| &mut one.role)
-                else {
-                    continue;
-                };
-                if downstream.session == upstream.session && downstream.publication == upstream.publication {
+        if session.unpublish(upstream.publication, slot) {
+            for viewer in session.watchers(upstream.publication) {
+                if let Some(Role::Downstream(downstream)) = self.connections.at_mut(*viewer).map(|one| &mut one.role) {
                     downstream.detach();
                 }
             }
@@ -202,9 +197,9 @@ impl SessionTable {
         self.drop_if_empty(upstream.session);
     }
 
-    fn leave(&mut self, session: SessionId, slot: u32) {
+    fn leave(&mut self, session: SessionId, publication: PublicationId, slot: u32) {
         if let Some(session) = self.sessions.at_mut(session.0) {
-            session.remove_viewer(slot);
+            session.leave(publication, slot);
         }
         self.drop_if_empty(session);
     }

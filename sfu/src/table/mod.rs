@@ -90,7 +90,7 @@ impl SessionTable {
     /// Queues something for all viewers of a session.
     fn queue(&mut self, id: SessionId, item: Item) {
         let Some(session) = self.sessions.at_mut(id.0) else { return };
-        if session.viewers.is_empty() {
+        if session.viewers().is_empty() {
             return;
         }
         if let Err(reason) = session.fan_out.push(item) {
@@ -201,7 +201,7 @@ impl Machine for SessionTable {
                 tally: &mut self.tally,
                 budget: &mut left,
             };
-            match session.fan_out.run(&session.viewers, &mut floor) {
+            match session.forward(&mut floor) {
                 Progress::Done => {
                     session.queued = false;
                     self.drop_if_empty(id);
