@@ -87,6 +87,15 @@ impl Connection {
         });
     }
 
+    /// Whether this is a viewer who may hear any of the tracks with these bits.
+    #[inline]
+    pub(crate) fn may_hear(&self, tracks: u64) -> bool {
+        match &self.role {
+            Role::Upstream => false,
+            Role::Downstream(downstream) => downstream.may_hear(tracks),
+        }
+    }
+
     /// Lends what sending takes, beside the role; nothing before keys and a path are there.
     #[inline]
     pub(crate) fn way<'a, E>(&'a mut self, now: Instant, egress: &'a mut E) -> Option<(Way<'a, E>, &'a mut Role)> {

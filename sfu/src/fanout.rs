@@ -132,12 +132,11 @@ impl Round {
         let Floor { now, connections, upstreams, egress, tally, budget } = floor;
         let mut starved = Starved::new();
         let mut views = Views::new();
-        resolve(&self.items, upstreams, tally, &mut views);
+        let tracks = resolve(&self.items, upstreams, tally, &mut views);
         while let Some(slot) = viewers.get(self.cursor).filter(|_| **budget > 0) {
             self.cursor += 1;
-            let connection = connections.at_mut(*slot);
-            let Some((mut way, role)) = connection.and_then(|one| one.way(*now, &mut **egress)) else { continue };
-            let Role::Downstream(downstream) = role else { continue };
+            let Some(connection) = connections.at_mut(*slot).filter(|one| one.may_hear(tracks)) else { continue };
+            let Some((mut way, Role::Downstream(downstream))) = connection.way(*now, &mut **egress) else { continue };
             let sealed = serve(downstream, &views, &mut way, tally, &mut starved);
             **budget = budget.saturating_sub(sealed);
         }
@@ -157,6 +156,15 @@ enum View<'a> {
     Report { track: TrackKey, report: &'a SenderReport },
 }
 
+impl View<'_> {
+    const fn track(&self) -> TrackKey {
+        match self {
+            Self::Packet(packet) => packet.track,
+            Self::Report { track, .. } => *track,
+        }
+    }
+}
+
 struct PacketView<'a> {
     track: TrackKey,
     epoch: u32,
@@ -165,14 +173,19 @@ struct PacketView<'a> {
     report: Option<&'a SenderReport>,
 }
 
-/// Looks up every item. `views` is lent, since it is too large to be handed back.
-fn resolve<'a>(items: &[Item], upstreams: &'a Slots<Upstream>, tally: &mut Tally, views: &mut Views<'a>) {
+/// Looks up every item, and returns the bits of their tracks. `views` is lent, since it is too large to be handed back.
+fn resolve<'a>(items: &[Item], upstreams: &'a Slots<Upstream>, tally: &mut Tally, views: &mut Views<'a>) -> u64 {
+    let mut tracks = 0;
     for item in items.iter().take(ROUND_LEN_MAX) {
         match view(item, upstreams) {
-            Some(view) => views.push(view),
+            Some(view) => {
+                tracks |= view.track().bit();
+                views.push(view);
+            }
             None => tally.discard(Discard::Overrun),
         }
     }
+    tracks
 }
 
 /// What an item stands for, if it is still there.

@@ -41,6 +41,8 @@ pub(crate) struct Way<'a, E> {
 #[repr(C)]
 pub(crate) struct Downstream {
     streams: Vec<Stream>,
+    /// The bits of the tracks that are heard.
+    ears: u64,
     credit: Credit,
     pub(crate) session: SessionId,
     pub(crate) publication: PublicationId,
@@ -60,7 +62,7 @@ impl Downstream {
         random: &mut Seeded,
     ) -> Self {
         let streams = agreement.media.iter().filter_map(|media| Stream::new(media, random)).collect();
-        Self { streams, credit: Credit::default(), session, publication, cname, round_trip: ROUND_TRIP_GUESS }
+        Self { streams, ears: 0, credit: Credit::default(), session, publication, cname, round_trip: ROUND_TRIP_GUESS }
     }
 
     /// Binds each stream to the upstream's track of its kind: the first to the first, the second to the second.
@@ -72,10 +74,18 @@ impl Downstream {
                 stream.bind(TrackKey::new(upstream, at as u8), track);
             }
         }
+        self.ears = self.streams.iter().filter_map(|stream| stream.course.heard).fold(0, |ears, key| ears | key.bit());
+    }
+
+    /// Whether any of the tracks with these bits may be one that is heard.
+    #[inline]
+    pub(crate) const fn may_hear(&self, bits: u64) -> bool {
+        self.ears & bits != 0
     }
 
     /// The publisher is gone; the streams keep their numbers for the next one.
     pub(crate) fn detach(&mut self) {
+        self.ears = 0;
         for stream in &mut self.streams {
             stream.unbind();
         }

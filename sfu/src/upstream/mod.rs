@@ -42,6 +42,12 @@ impl TrackKey {
     pub(crate) const fn track(self) -> u8 {
         (self.0.get() - 1) as u8
     }
+
+    /// The track's bit among 64, which it may share with others: enough to see that nothing is of interest.
+    #[inline]
+    pub(crate) const fn bit(self) -> u64 {
+        1 << ((self.upstream() * 2 + self.track() as u32) % u64::BITS)
+    }
 }
 
 /// A packet that is in its track's ring and waits to be forwarded.
