@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant};
 
 use io_uring::types::{BufRingEntry, Fixed};
-use io_uring::{EnterFlags, IoUring, cqueue, opcode, squeue};
+use io_uring::{EnterFlags, IoUring, SubmissionQueue, cqueue, opcode, squeue};
 
 use crate::arguments::Way;
 use crate::carrier::{Arrival, Carrier, RECEIVE_SLOTS, SLOT_LEN, address_of};
@@ -65,13 +65,14 @@ impl Uring {
     fn push_receive(&mut self) {
         if !self.receives {
             let receive = opcode::RecvMsgMulti::new(Fixed(0), &raw const *self.layout, GROUP);
-            self.push(&receive.build().user_data(RECEIVE));
+            push(&mut self.ring.submission(), &receive.build().user_data(RECEIVE));
             self.receives = true;
         }
     }
 
     /// Queues all messages: a lone datagram as SEND, which is cheaper, a train as SENDMSG.
     fn push_messages(&mut self, outgoing: &mut Outgoing) {
+        let mut queue = self.ring.submission();
         for index in 0..outgoing.sockets().len() {
             let socket = Fixed(outgoing.sockets()[index]);
             let message = &outgoing.messages()[index].msg_hdr;
@@ -84,14 +85,8 @@ impl Uring {
                     .build(),
                 None => opcode::SendMsg::new(socket, message).flags(flags as u32).build(),
             };
-            self.push(&entry.flags(squeue::Flags::SKIP_SUCCESS).user_data(SEND));
+            push(&mut queue, &entry.flags(squeue::Flags::SKIP_SUCCESS).user_data(SEND));
         }
-    }
-
-    fn push(&mut self, entry: &squeue::Entry) {
-        // SAFETY: the receive points to `layout`, sends to messages that stay until `hand_over` has seen the kernel take them.
-        let pushed = unsafe { self.ring.submission().push(entry) };
-        debug_assert!(pushed.is_ok(), "the queue has room for all messages and a receive");
     }
 
     /// Enters the kernel until it has taken everything that was queued; the first time it may wait for a completion.
@@ -184,6 +179,12 @@ impl Carrier for Uring {
         outgoing.clear();
         Ok(())
     }
+}
+
+fn push(queue: &mut SubmissionQueue<'_>, entry: &squeue::Entry) {
+    // SAFETY: the receive points to `layout`, sends to messages that stay until `hand_over` has seen the kernel take them.
+    let pushed = unsafe { queue.push(entry) };
+    debug_assert!(pushed.is_ok(), "the queue has room for all messages and a receive");
 }
 
 /// Reads what the kernel wrote into a slot: `struct io_uring_recvmsg_out`, the sender's name, the datagram.
