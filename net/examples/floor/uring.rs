@@ -90,9 +90,9 @@ impl Uring {
     }
 
     /// Enters the kernel until it has taken everything that was queued; the first time it may wait for a completion.
-    fn hand_over(&mut self, mut want: u32) -> io::Result<()> {
+    fn hand_over(&mut self, flags: EnterFlags, mut want: u32) -> io::Result<()> {
         for _ in 0..TRIES {
-            self.enter(want)?;
+            self.enter(flags, want)?;
             if self.ring.submission().is_empty() {
                 return Ok(());
             }
@@ -101,10 +101,10 @@ impl Uring {
         Err(io::Error::other("io_uring takes no submissions"))
     }
 
-    fn enter(&mut self, want: u32) -> io::Result<()> {
+    fn enter(&mut self, flags: EnterFlags, want: u32) -> io::Result<()> {
         let queued = self.ring.submission().len() as u32;
         // SAFETY: no argument goes along.
-        let entered = unsafe { self.ring.submitter().enter::<()>(queued, want, EnterFlags::GETEVENTS.bits(), None) };
+        let entered = unsafe { self.ring.submitter().enter::<()>(queued, want, flags.bits(), None) };
         match entered.map_err(|error| (error.raw_os_error(), error)) {
             // Interrupted, or to be tried again after the completions have been taken.
             Ok(_) | Err((Some(libc::EINTR | libc::EBUSY | libc::EAGAIN), _)) => Ok(()),
@@ -140,7 +140,7 @@ impl Uring {
             if arrivals.len() == RECEIVE_SLOTS || !self.ring.submission().taskrun() {
                 return Ok(());
             }
-            self.enter(0)?;
+            self.enter(EnterFlags::GETEVENTS, 0)?;
         }
     }
 }
@@ -159,11 +159,11 @@ impl Carrier for Uring {
         self.push_receive();
         self.push_messages(outgoing);
         if self.spin.is_zero() {
-            self.hand_over(1)?;
+            self.hand_over(EnterFlags::GETEVENTS, 1)?;
         } else {
-            self.hand_over(0)?;
+            self.hand_over(EnterFlags::GETEVENTS, 0)?;
             let want = u32::from(!self.spin());
-            self.enter(want)?;
+            self.enter(EnterFlags::GETEVENTS, want)?;
         }
         outgoing.clear();
         self.drain(outgoing, arrivals)
@@ -171,11 +171,8 @@ impl Carrier for Uring {
 
     fn send(&mut self, outgoing: &mut Outgoing) -> io::Result<()> {
         self.push_messages(outgoing);
-        let queued = self.ring.submission().len();
-        let taken = self.ring.submit()?;
-        if taken < queued {
-            self.hand_over(0)?;
-        }
+        // Without GETEVENTS: what arrives meanwhile waits for the next wake-up, whose slots it will find free.
+        self.hand_over(EnterFlags::empty(), 0)?;
         outgoing.clear();
         Ok(())
     }
