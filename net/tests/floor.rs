@@ -188,6 +188,16 @@ fn what_is_no_publishers_rtp_is_read_and_dropped() {
     }
 }
 
+#[test]
+fn table_measures_every_way() {
+    let arguments = "table --core 0 --driver-core 0 --rounds 1 --viewers 3 --bursts 2 --packets 1 --json";
+    let output = Command::new(program()).args(arguments.split(' ')).output().unwrap();
+    let (table, said) = (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap());
+    assert!(output.status.success(), "{said}");
+    assert_eq!(table.lines().count(), 8, "{table}");
+    assert!(table.lines().all(|row| row.contains(r#""viewers":3,"burst":2,"ns":"#)), "{table}");
+}
+
 fn assert_nothing_more(client: &Client) {
     let mut datagram = [0; 2048];
     client.socket.set_nonblocking(true).unwrap();

@@ -19,7 +19,9 @@ pub(crate) struct Clients {
     publishers: Vec<Publisher>,
     /// Where the publisher of the last packet lies.
     recent: usize,
-    pub(crate) groups: Vec<Group>,
+    groups: Vec<Group>,
+    /// Groups for which something waits.
+    busy: Vec<usize>,
 }
 
 struct Publisher {
@@ -58,8 +60,17 @@ impl Clients {
         let Ok(opened) = publisher.inbound.open_rtp(&header, bytes) else { return false };
         let group = publisher.group;
         let packet = Packet { start, len: opened.len, header_len: header.len, index: opened.index };
-        self.groups[group].waiting.push(packet);
+        let waiting = &mut self.groups[group].waiting;
+        if waiting.is_empty() {
+            self.busy.push(group);
+        }
+        waiting.push(packet);
         true
+    }
+
+    /// Takes a group for which something waits out of the list of those.
+    pub(crate) fn next_busy(&mut self) -> Option<&mut Group> {
+        self.groups.get_mut(self.busy.pop()?)
     }
 
     fn publisher(&mut self, source: SocketAddrV4) -> Option<&mut Publisher> {

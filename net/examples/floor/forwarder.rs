@@ -90,7 +90,7 @@ impl<C: Carrier> Forwarder<C> {
     }
 
     fn forward(&mut self) -> io::Result<()> {
-        for group in self.clients.groups.iter_mut().filter(|group| !group.waiting.is_empty()) {
+        while let Some(group) = self.clients.next_busy() {
             self.counts.forwarded += (group.waiting.len() * group.viewers.len()) as u64;
             fan_out(group, &self.slots, &mut self.outgoing, &mut self.carrier)?;
             group.waiting.clear();

@@ -3,7 +3,7 @@
 use std::io;
 use std::mem::MaybeUninit;
 use std::net::{SocketAddrV4, UdpSocket};
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsRawFd, RawFd};
 use std::time::Duration;
 
 use socket2::{Domain, Protocol, SockAddr, SockFilter, SockRef, Socket, Type};
@@ -11,6 +11,7 @@ use socket2::{Domain, Protocol, SockAddr, SockFilter, SockRef, Socket, Type};
 /// The socket to which everything comes. With `shared` others may be bound beside it.
 pub(crate) fn listener(address: SocketAddrV4, shared: bool) -> io::Result<UdpSocket> {
     let socket = Socket::new(Domain::IPV4, Type::DGRAM, Some(Protocol::UDP))?;
+    keep_whole(&socket)?;
     socket.set_reuse_address(shared)?;
     socket.set_recv_buffer_size(BUFFER_LEN)?;
     socket.set_send_buffer_size(BUFFER_LEN)?;
@@ -22,6 +23,7 @@ pub(crate) fn listener(address: SocketAddrV4, shared: bool) -> io::Result<UdpSoc
 pub(crate) fn beside(listener: &UdpSocket, viewer: SocketAddrV4) -> io::Result<UdpSocket> {
     let socket = Socket::new(Domain::IPV4, Type::DGRAM, Some(Protocol::UDP))?;
     drop_everything(&SockRef::from(&socket))?;
+    keep_whole(&socket)?;
     socket.set_reuse_address(true)?;
     socket.set_send_buffer_size(BUFFER_LEN)?;
     socket.bind(&SockAddr::from(listener.local_addr()?))?;
@@ -37,10 +39,19 @@ pub(crate) fn drop_everything(socket: &SockRef<'_>) -> io::Result<()> {
 
 /// Has the kernel cut everything that a socket sends into datagrams of `len` bytes.
 pub(crate) fn cut(socket: &UdpSocket, len: usize) -> io::Result<()> {
-    let (value, size) = (len as libc::c_int, size_of::<libc::c_int>() as libc::socklen_t);
-    let (level, name) = (libc::SOL_UDP, libc::UDP_SEGMENT);
+    set_option(socket.as_raw_fd(), libc::SOL_UDP, libc::UDP_SEGMENT, len as libc::c_int)
+}
+
+/// Never fragments what a socket sends. Datagrams are short enough, and the kernel need not find each a number by which its
+/// fragments would know each other.
+fn keep_whole(socket: &Socket) -> io::Result<()> {
+    set_option(socket.as_raw_fd(), libc::IPPROTO_IP, libc::IP_MTU_DISCOVER, libc::IP_PMTUDISC_PROBE)
+}
+
+fn set_option(socket: RawFd, level: libc::c_int, name: libc::c_int, value: libc::c_int) -> io::Result<()> {
+    let size = size_of_val(&value) as libc::socklen_t;
     // SAFETY: an integer of the stated length, which the kernel only reads.
-    succeeded(unsafe { libc::setsockopt(socket.as_raw_fd(), level, name, (&raw const value).cast(), size) })
+    succeeded(unsafe { libc::setsockopt(socket, level, name, (&raw const value).cast(), size) })
 }
 
 /// Keeps the calling thread on one core.

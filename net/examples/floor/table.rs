@@ -20,6 +20,9 @@ use crate::system;
 
 pub(crate) fn run(table: &Table) -> io::Result<()> {
     let sinks = Sink::open(table.sink, table.viewers.iter().copied().max().unwrap_or(0).into())?;
+    if sinks.is_empty() {
+        return Ok(());
+    }
     system::pin(table.driver_core)?;
     let mut rows = configurations(table, &sinks);
     for round in 1..=table.rounds {
@@ -30,9 +33,9 @@ pub(crate) fn run(table: &Table) -> io::Result<()> {
         }
     }
     if table.json {
-        figures::print_json(&mut rows)
+        figures::print_json(&rows)
     } else {
-        figures::print(&mut rows, &table.bursts)
+        figures::print(&rows, &table.bursts)
     }
     Ok(())
 }

@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant};
 
 use io_uring::types::{BufRingEntry, Fixed};
-use io_uring::{EnterFlags, IoUring, cqueue, opcode, squeue};
+use io_uring::{EnterFlags, IoUring, SubmissionQueue, cqueue, opcode, squeue};
 
 use crate::arguments::Way;
 use crate::carrier::{Arrival, Carrier, RECEIVE_SLOTS, SLOT_LEN, address_of};
@@ -65,13 +65,14 @@ impl Uring {
     fn push_receive(&mut self) {
         if !self.receives {
             let receive = opcode::RecvMsgMulti::new(Fixed(0), &raw const *self.layout, GROUP);
-            self.push(&receive.build().user_data(RECEIVE));
+            push(&mut self.ring.submission(), &receive.build().user_data(RECEIVE));
             self.receives = true;
         }
     }
 
     /// Queues all messages: a lone datagram as SEND, which is cheaper, a train as SENDMSG.
     fn push_messages(&mut self, outgoing: &mut Outgoing) {
+        let mut queue = self.ring.submission();
         for index in 0..outgoing.sockets().len() {
             let socket = Fixed(outgoing.sockets()[index]);
             let message = &outgoing.messages()[index].msg_hdr;
@@ -84,20 +85,14 @@ impl Uring {
                     .build(),
                 None => opcode::SendMsg::new(socket, message).flags(flags as u32).build(),
             };
-            self.push(&entry.flags(squeue::Flags::SKIP_SUCCESS).user_data(SEND));
+            push(&mut queue, &entry.flags(squeue::Flags::SKIP_SUCCESS).user_data(SEND));
         }
     }
 
-    fn push(&mut self, entry: &squeue::Entry) {
-        // SAFETY: the receive points to `layout`, sends to messages that stay until `hand_over` has seen the kernel take them.
-        let pushed = unsafe { self.ring.submission().push(entry) };
-        debug_assert!(pushed.is_ok(), "the queue has room for all messages and a receive");
-    }
-
     /// Enters the kernel until it has taken everything that was queued; the first time it may wait for a completion.
-    fn hand_over(&mut self, mut want: u32) -> io::Result<()> {
+    fn hand_over(&mut self, flags: EnterFlags, mut want: u32) -> io::Result<()> {
         for _ in 0..TRIES {
-            self.enter(want)?;
+            self.enter(flags, want)?;
             if self.ring.submission().is_empty() {
                 return Ok(());
             }
@@ -106,10 +101,10 @@ impl Uring {
         Err(io::Error::other("io_uring takes no submissions"))
     }
 
-    fn enter(&mut self, want: u32) -> io::Result<()> {
+    fn enter(&mut self, flags: EnterFlags, want: u32) -> io::Result<()> {
         let queued = self.ring.submission().len() as u32;
         // SAFETY: no argument goes along.
-        let entered = unsafe { self.ring.submitter().enter::<()>(queued, want, EnterFlags::GETEVENTS.bits(), None) };
+        let entered = unsafe { self.ring.submitter().enter::<()>(queued, want, flags.bits(), None) };
         match entered.map_err(|error| (error.raw_os_error(), error)) {
             // Interrupted, or to be tried again after the completions have been taken.
             Ok(_) | Err((Some(libc::EINTR | libc::EBUSY | libc::EAGAIN), _)) => Ok(()),
@@ -145,7 +140,7 @@ impl Uring {
             if arrivals.len() == RECEIVE_SLOTS || !self.ring.submission().taskrun() {
                 return Ok(());
             }
-            self.enter(0)?;
+            self.enter(EnterFlags::GETEVENTS, 0)?;
         }
     }
 }
@@ -164,11 +159,11 @@ impl Carrier for Uring {
         self.push_receive();
         self.push_messages(outgoing);
         if self.spin.is_zero() {
-            self.hand_over(1)?;
+            self.hand_over(EnterFlags::GETEVENTS, 1)?;
         } else {
-            self.hand_over(0)?;
+            self.hand_over(EnterFlags::GETEVENTS, 0)?;
             let want = u32::from(!self.spin());
-            self.enter(want)?;
+            self.enter(EnterFlags::GETEVENTS, want)?;
         }
         outgoing.clear();
         self.drain(outgoing, arrivals)
@@ -176,14 +171,17 @@ impl Carrier for Uring {
 
     fn send(&mut self, outgoing: &mut Outgoing) -> io::Result<()> {
         self.push_messages(outgoing);
-        let queued = self.ring.submission().len();
-        let taken = self.ring.submit()?;
-        if taken < queued {
-            self.hand_over(0)?;
-        }
+        // Without GETEVENTS: what arrives meanwhile waits for the next wake-up, whose slots it will find free.
+        self.hand_over(EnterFlags::empty(), 0)?;
         outgoing.clear();
         Ok(())
     }
+}
+
+fn push(queue: &mut SubmissionQueue<'_>, entry: &squeue::Entry) {
+    // SAFETY: the receive points to `layout`, sends to messages that stay until `hand_over` has seen the kernel take them.
+    let pushed = unsafe { queue.push(entry) };
+    debug_assert!(pushed.is_ok(), "the queue has room for all messages and a receive");
 }
 
 /// Reads what the kernel wrote into a slot: `struct io_uring_recvmsg_out`, the sender's name, the datagram.

@@ -48,7 +48,7 @@ impl<'a> Row<'a> {
 }
 
 /// One line for each way and audience; the bursts stand side by side.
-pub(crate) fn print(rows: &mut [Row<'_>], bursts: &[u16]) {
+pub(crate) fn print(rows: &[Row<'_>], bursts: &[u16]) {
     let reference = reference(rows);
     println!("CPU time of the forwarding thread in ns per forwarded packet, its spread, and its ratio to the row");
     println!("of 100 viewers on one socket, GSO, mmsg, lo, 8 packets a wake-up.\n");
@@ -67,7 +67,7 @@ fn cell(figures: &Figures, reference: Option<f64>) -> String {
 }
 
 /// One line for each configuration.
-pub(crate) fn print_json(rows: &mut [Row<'_>]) {
+pub(crate) fn print_json(rows: &[Row<'_>]) {
     let reference = reference(rows);
     for row in rows {
         let (Configuration { sink, way, viewers, burst }, figures) = (row.configuration, row.figures());

@@ -78,6 +78,8 @@ fn no_address() -> io::Error {
 }
 
 fn make_device() -> io::Result<()> {
+    // Before there is no way back: a network of our own begins with its loopback down.
+    ip(&["-Version"])?;
     system::leave_network()?;
     ip(&["link", "set", "lo", "up"])?;
     ip(&["link", "add", DEVICE, "type", "ifb"])?;
