@@ -11,6 +11,7 @@
 mod command;
 mod connection;
 mod control;
+mod delivery;
 mod downstream;
 mod fanout;
 mod hashing;
@@ -24,3 +25,4 @@ mod upstream;
 pub use command::{Command, Event, OpenDownstream, OpenUpstream, PublicationId, SessionId};
 pub use control::{Control, Entropy, Handled, ShardPlan};
 pub use table::{SessionTable, TableConfig};
+pub use delivery::Delivery;

@@ -23,6 +23,7 @@ use tidewire_core::time::Instant;
 use self::slots::Slots;
 use crate::command::{Command, Event, SessionId};
 use crate::connection::Connection;
+use crate::delivery::Delivery;
 use crate::fanout::{Floor, Item};
 use crate::paths::PathIndex;
 use crate::session::Session;
@@ -49,6 +50,8 @@ pub struct SessionTable {
     ufrags: Ufrags,
     connections: Slots<Connection>,
     upstreams: Slots<Upstream>,
+    /// What viewers report, under their connections' slots.
+    deliveries: Slots<Delivery>,
     sessions: Slots<Session>,
     paths: PathIndex,
     timers: Timers,
@@ -72,6 +75,7 @@ impl SessionTable {
             upstreams: Slots::default(),
             sessions: Slots::default(),
             paths: PathIndex::new(random.next_u64()),
+            deliveries: Slots::default(),
             timers: Timers::default(),
             queued: VecDeque::new(),
             events: VecDeque::new(),
@@ -85,6 +89,12 @@ impl SessionTable {
     /// The connection, if it is still the one that was meant.
     fn connection(&mut self, id: ConnectionId) -> Option<&mut Connection> {
         self.connections.at_mut(id.slot).filter(|connection| connection.id == id)
+    /// What a viewer has reported of its transport so far; nothing for others.
+    pub fn delivery(&self, viewer: ConnectionId) -> Option<Delivery> {
+        self.connections.at(viewer.slot).filter(|connection| connection.id == viewer)?;
+        self.deliveries.at(viewer.slot).copied()
+    }
+
     }
 
     /// Queues something for all viewers of a session.
