@@ -21,8 +21,9 @@ mod session;
 mod table;
 mod timers;
 mod upstream;
+mod waiting;
 
 pub use command::{Command, Event, OpenDownstream, OpenUpstream, PublicationId, SessionId};
 pub use control::{Control, Entropy, Handled, ShardPlan};
-pub use table::{SessionTable, TableConfig};
 pub use delivery::Delivery;
+pub use table::{SessionTable, TableConfig};
