@@ -11,6 +11,7 @@
 mod command;
 mod connection;
 mod control;
+mod delivery;
 mod downstream;
 mod fanout;
 mod hashing;
@@ -21,7 +22,9 @@ mod session;
 mod table;
 mod timers;
 mod upstream;
+mod waiting;
 
 pub use command::{Command, Event, OpenDownstream, OpenUpstream, PublicationId, SessionId};
 pub use control::{Control, Entropy, Handled, ShardPlan};
+pub use delivery::Delivery;
 pub use table::{SessionTable, TableConfig};

@@ -138,6 +138,8 @@ impl Viewer {
                 | Packet::Nack { .. }
                 | Packet::PictureLoss { .. }
                 | Packet::FullIntra { .. }
+                | Packet::TransportWide(_)
+                | Packet::Estimate { .. }
                 | Packet::Other => {}
             }
         }

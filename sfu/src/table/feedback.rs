@@ -2,7 +2,7 @@
 
 use tidewire_core::count::{Counter, Discard};
 use tidewire_core::machine::{Datagram, Egress};
-use tidewire_core::rtcp::{self, Packet};
+use tidewire_core::rtcp::{self, Packet, TransportFeedback};
 use tidewire_core::time::Instant;
 
 use super::SessionTable;
@@ -37,7 +37,7 @@ impl SessionTable {
         let Some(upstream) = self.upstreams.at_mut(slot) else { return };
         let session = upstream.session;
         if let Some(track) = upstream.read_rtcp(packet, now) {
-            self.queue(session, Item::Report { upstream: slot, track });
+            self.queue(now, session, Item::Report { upstream: slot, track });
         }
     }
 
@@ -58,8 +58,26 @@ impl SessionTable {
                     self.wish(now, slot, media);
                 }
             }
+            Packet::TransportWide(feedback) => self.hear_transport(now, slot, feedback),
+            Packet::Estimate { bits_per_second } => {
+                if let Some(delivery) = self.deliveries.at_mut(slot) {
+                    delivery.estimate_bps = Some(*bits_per_second);
+                    self.tally.count(Counter::EstimatesReceived);
+                }
+            }
             // A viewer's goodbye says nothing that its consent does not say better.
             Packet::Goodbye { .. } | Packet::Other => {}
+        }
+    }
+
+    fn hear_transport(&mut self, now: Instant, slot: u32, feedback: &TransportFeedback<'_>) {
+        let Some(delivery) = self.deliveries.at_mut(slot) else { return };
+        match delivery.hear(now, feedback) {
+            Ok(()) => {
+                self.tally.count(Counter::TransportFeedbackReceived);
+                self.tally.add(Counter::TransportFeedbackStatuses, feedback.status_count.into());
+            }
+            Err(reason) => self.tally.discard(reason),
         }
     }
 
@@ -71,6 +89,14 @@ impl SessionTable {
         lost: impl Iterator<Item = u16>,
         egress: &mut E,
     ) {
+        if self.behind {
+            // A repair is answered at once, and so ahead of everybody who waits for what was never sent.
+            for _ in lost {
+                self.tally.count(Counter::NacksReceived);
+                self.tally.discard(Discard::OverloadRepair);
+            }
+            return;
+        }
         let publisher = self.publisher_of(slot);
         let Some(upstream) = publisher.and_then(|publisher| self.upstreams.at(publisher)) else { return };
         let Some(connection) = self.connections.at_mut(slot) else { return };
@@ -88,10 +114,7 @@ impl SessionTable {
             self.tally.discard(Discard::UnknownSsrc);
             return;
         };
-        if let Some(upstream) = self.upstreams.at_mut(publisher) {
-            upstream.want_key_frame(now, track);
-        }
-        self.arm_feedback(publisher);
+        self.want_key_frame(now, publisher, track);
     }
 
     /// The slot of whoever publishes what this viewer watches.
