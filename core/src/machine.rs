@@ -81,6 +81,11 @@ pub trait Egress {
 
     /// Hands over the first `len` bytes of the last reservation.
     fn commit(&mut self, len: usize);
+
+    /// Tells that the first bytes of `soon` will be read before long. A backend that knows its processor can have them
+    /// fetched meanwhile; nothing else may come of it.
+    #[inline]
+    fn expect<T>(&self, _soon: &T) {}
 }
 
 /// Whether a fan-out came to its end within its budget.

@@ -85,8 +85,7 @@ impl RetransmissionRing {
         tail[..payload.len()].copy_from_slice(payload);
         let place = self.place(sequence);
         let start = self.head;
-        self.entries[place] =
-            Entry { sequence, start, extensions_len, payload_len, padding_len: 0, meta, used: true };
+        self.entries[place] = Entry { sequence, start, extensions_len, payload_len, padding_len: 0, meta, used: true };
         self.head += len as u64;
         if payload.is_empty() {
             self.pad(sequence, 1);

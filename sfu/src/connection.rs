@@ -4,7 +4,7 @@ use tidewire_core::count::Discard;
 use tidewire_core::handshake::{Fingerprint, SrtpKeys};
 use tidewire_core::ice::IceLite;
 use tidewire_core::id::ConnectionId;
-use tidewire_core::machine::Path;
+use tidewire_core::machine::{Egress, Path};
 use tidewire_core::rtp::Header;
 use tidewire_core::srtp::{Inbound, Outbound};
 use tidewire_core::time::Instant;
@@ -93,6 +93,15 @@ impl Connection {
         match &self.role {
             Role::Upstream => false,
             Role::Downstream(downstream) => downstream.may_hear(tracks),
+        }
+    }
+
+    /// Has fetched what serving this viewer will begin with.
+    #[inline]
+    pub(crate) fn expect<E: Egress>(&self, egress: &E) {
+        egress.expect(&self.protection);
+        if let Role::Downstream(downstream) = &self.role {
+            egress.expect(&**downstream);
         }
     }
 

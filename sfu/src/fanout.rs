@@ -147,12 +147,29 @@ impl Round {
         let tracks = resolve(&self.items, upstreams, tally, &mut views);
         while let Some(slot) = viewers.get(self.cursor).filter(|_| **budget > 0) {
             self.cursor += 1;
+            expect(&viewers[self.cursor..], connections, *egress);
             let Some(connection) = connections.at_mut(*slot).filter(|one| one.may_hear(tracks)) else { continue };
             let Some((mut way, Role::Downstream(downstream))) = connection.way(*now, &mut **egress) else { continue };
             let sealed = serve(downstream, &views, &mut way, tally, &mut starved);
             **budget = budget.saturating_sub(sealed);
         }
         starved
+    }
+}
+
+/// Has the state of the viewers who come next fetched while this one's packets are sealed, in three steps, since each tells
+/// where the next one's is: what is to be read in a step was fetched by the one before it.
+#[inline]
+fn expect<E: Egress>(next: &[u32], connections: &Slots<Connection>, egress: &E) {
+    let connection = |ahead: usize| connections.at(*next.get(ahead)?);
+    if let Some(place) = next.get(2).and_then(|slot| connections.place_of(*slot)) {
+        egress.expect(place);
+    }
+    if let Some(connection) = connection(1) {
+        connection.expect(egress);
+    }
+    if let Some(Role::Downstream(downstream)) = connection(0).map(|one| &one.role) {
+        downstream.expect(egress);
     }
 }
 

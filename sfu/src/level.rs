@@ -46,7 +46,11 @@ impl Run {
             if len.max(longest) - len.min(shortest) > padding_max(len.max(longest)) {
                 // A shorter packet may end the train as it is, and then all before it have to be level.
                 let ends = len < shortest;
-                return Some(Self { items: count + usize::from(ends), longest, level: if ends { count } else { count - 1 } });
+                return Some(Self {
+                    items: count + usize::from(ends),
+                    longest,
+                    level: if ends { count } else { count - 1 },
+                });
             }
             (shortest, longest, count) = (shortest.min(len), longest.max(len), count + 1);
         }

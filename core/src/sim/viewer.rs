@@ -116,7 +116,9 @@ impl Viewer {
         };
         match stream.gaps.record(now, sequence) {
             Arrival::New | Arrival::Jumped | Arrival::Filled => match Content::read(payload) {
-                Some(content) => self.log.push(Delivery { content, sequence, timestamp: header.timestamp, at: now, len }),
+                Some(content) => {
+                    self.log.push(Delivery { content, sequence, timestamp: header.timestamp, at: now, len })
+                }
                 None => self.damaged += 1,
             },
             Arrival::Duplicate | Arrival::TooOld => self.useless += 1,

@@ -62,6 +62,11 @@ impl<C: Carrier> Egress for Outbox<C> {
     fn commit(&mut self, len: usize) {
         self.load.trains.commit(len);
     }
+
+    #[inline]
+    fn expect<T>(&self, soon: &T) {
+        prefetch(std::ptr::from_ref(soon).cast());
+    }
 }
 
 impl Load {
@@ -105,6 +110,18 @@ impl Load {
     fn lost(&mut self, error: &io::Error, datagrams: usize) {
         count_lost(&mut self.tally, error, datagrams);
     }
+}
+
+/// Has the cache line at `address` fetched, without waiting for it.
+#[inline]
+fn prefetch(address: *const i8) {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: a prefetch reads nothing that the program could see and never faults, whatever the address.
+    unsafe {
+        std::arch::x86_64::_mm_prefetch::<{ std::arch::x86_64::_MM_HINT_T0 }>(address);
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _: *const i8 = address;
 }
 
 fn count_lost(tally: &mut IoTally, error: &io::Error, datagrams: usize) {

@@ -77,6 +77,14 @@ impl Downstream {
         self.ears = self.streams.iter().filter_map(|stream| stream.course.heard).fold(0, |ears, key| ears | key.bit());
     }
 
+    /// Has the streams fetched that stand first; a viewer of one publisher has no others.
+    #[inline]
+    pub(crate) fn expect<E: Egress>(&self, egress: &E) {
+        for stream in self.streams.iter().take(2) {
+            stream.expect(egress);
+        }
+    }
+
     /// Whether any of the tracks with these bits may be one that is heard.
     #[inline]
     pub(crate) const fn may_hear(&self, bits: u64) -> bool {
@@ -113,12 +121,7 @@ impl Downstream {
     }
 
     /// Tells the viewer how the track's timestamps relate to its publisher's clock. Returns whether anything was said.
-    pub(crate) fn report<E: Egress>(
-        &mut self,
-        key: TrackKey,
-        report: &SenderReport,
-        way: &mut Way<'_, E>,
-    ) -> bool {
+    pub(crate) fn report<E: Egress>(&mut self, key: TrackKey, report: &SenderReport, way: &mut Way<'_, E>) -> bool {
         let cname = self.cname;
         let Some(stream) = self.stream_of(key) else { return false };
         let Some(info) = stream.translate(way.now, report) else { return false };

@@ -86,6 +86,12 @@ impl Stream {
         self.course.turn_to(Some(key), track.epoch);
     }
 
+    #[inline]
+    pub(super) fn expect<E: Egress>(&self, egress: &E) {
+        egress.expect(&self.course);
+        egress.expect(&self.form);
+    }
+
     pub(super) fn unbind(&mut self) {
         self.course.turn_to(None, 0);
     }

@@ -25,6 +25,13 @@ impl<T> Slots<T> {
         self.chunks.get(chunk)?.get(place)?.as_ref()
     }
 
+    /// Where an entry is or would be, without a look at it.
+    #[inline]
+    pub(crate) fn place_of(&self, slot: u32) -> Option<&Option<T>> {
+        let (chunk, place) = split(slot);
+        self.chunks.get(chunk)?.get(place)
+    }
+
     pub(crate) fn at_mut(&mut self, slot: u32) -> Option<&mut T> {
         self.place(slot)?.as_mut()
     }
