@@ -13,6 +13,7 @@ mod driver;
 pub mod handshake;
 mod io;
 pub mod mailbox;
+pub mod precedence;
 mod probe;
 mod shard;
 mod socket;

@@ -8,6 +8,7 @@ use std::net::{IpAddr, SocketAddr, TcpListener};
 use anyhow::{Context, Result, anyhow};
 use aws_lc_rs::rand;
 use tidewire_gateway::{Config, Gateway, MediaLink};
+use tidewire_net::precedence;
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
@@ -103,7 +104,8 @@ fn names(listening: SocketAddr, addresses: &Addresses) -> Vec<IpAddr> {
 fn runtime(cores: usize, settings: &Settings) -> Result<Runtime> {
     let threads = cores.saturating_sub(settings.shards.into()).clamp(1, CONTROL_THREADS_MAX);
     let mut builder = Builder::new_multi_thread();
-    builder.worker_threads(threads).thread_name("control").enable_all().build().context("cannot start control threads")
+    builder.worker_threads(threads).thread_name("control").on_thread_start(precedence::control);
+    builder.enable_all().build().context("cannot start control threads")
 }
 
 fn random() -> Result<[u8; 32]> {

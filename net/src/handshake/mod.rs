@@ -30,6 +30,7 @@ use self::association::Recipe;
 pub use self::identity::Identity;
 use self::worker::{Letter, Worker};
 use crate::mailbox;
+use crate::precedence;
 use crate::wake::Waker;
 
 /// The DTLS versions that clients may use.
@@ -108,7 +109,10 @@ impl Thread {
         let (letters, receiver) = mailbox::bounded(HANDSHAKE_QUEUE_LEN, waker.clone());
         let (stopping, tally) = (Arc::new(AtomicBool::new(false)), Arc::default());
         let worker = Worker::new(recipe, receiver, waker.clone(), Arc::clone(&stopping), Arc::clone(&tally));
-        let handle = thread::Builder::new().name(format!("handshake-{index}")).spawn(move || worker.run())?;
+        let handle = thread::Builder::new().name(format!("handshake-{index}")).spawn(move || {
+            precedence::control();
+            worker.run();
+        })?;
         Ok(Self { letters, waker, stopping, tally, handle })
     }
 }
