@@ -4,6 +4,8 @@
 //! that could possibly be done in its place, so that the answer is a ratio within one run: nanoseconds of two days on a
 //! shared machine do not compare. `src/bin/ratios.rs` prints those ratios, docs/performance.md says what they mean.
 
+pub mod cipher;
+pub mod client;
 mod cpu_time;
 pub mod stage;
 
