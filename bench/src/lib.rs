@@ -26,6 +26,9 @@ pub fn configuration() -> Criterion<CpuTime> {
         .measurement_time(Duration::from_secs(1))
 }
 
+/// How often an instruction bench repeats a floor, so that the way there does not weigh.
+pub const FLOOR_REPEATS: u32 = 16;
+
 /// Payload bytes of a speech packet with room for a codec's better days, and of a full video packet.
 pub const PAYLOAD_LENS: [usize; 2] = [160, 1200];
 
