@@ -6,7 +6,8 @@
 //! Expected: about 1.1 of the floor for a burst of 8 to 100 viewers, 1.5 where one viewer pays for the way in alone.
 
 use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use tidewire_bench::stage::{Burst, Ciphers, Publisher, stage};
+use tidewire_bench::client::{Burst, Publisher};
+use tidewire_bench::stage::{Ciphers, stage};
 use tidewire_bench::{CpuTime, configuration, payload, profile_name};
 use tidewire_core::handshake::Profile;
 

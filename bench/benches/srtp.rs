@@ -8,11 +8,8 @@
 
 use std::hint::black_box;
 
-use aws_lc_rs::aead::{AES_128_GCM, AES_256_GCM, Aad, Algorithm, LessSafeKey, Nonce, UnboundKey};
-use aws_lc_rs::cipher::{AES_128, EncryptingKey, EncryptionContext, UnboundCipherKey};
-use aws_lc_rs::hmac;
-use aws_lc_rs::iv::FixedLength;
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
+use tidewire_bench::cipher::Cipher;
 use tidewire_bench::{CpuTime, PAYLOAD_LENS, configuration, payload, profile_name, rtp, srtp_ends};
 use tidewire_core::handshake::Profile;
 use tidewire_core::rtp::Header;
@@ -33,7 +30,7 @@ fn seal(c: &mut Criterion<CpuTime>) {
             group.bench_function("floor", |b| {
                 b.iter(|| {
                     index += 1;
-                    floor.seal(index, &plain, black_box(&mut slot));
+                    floor.seal(index, HEADER_LEN, &plain, black_box(&mut slot));
                 });
             });
 
@@ -75,10 +72,10 @@ fn open(c: &mut Criterion<CpuTime>) {
                 let sealed = || {
                     index += 1;
                     let mut slot = plain.clone();
-                    cipher.seal(index, &plain[HEADER_LEN..][..len], &mut slot);
+                    cipher.seal(index, HEADER_LEN, &plain[HEADER_LEN..][..len], &mut slot);
                     (index, slot)
                 };
-                b.iter_batched_ref(sealed, |(index, slot)| cipher.open(*index, slot), batch);
+                b.iter_batched_ref(sealed, |(index, slot)| cipher.open(*index, HEADER_LEN, slot), batch);
             });
 
             let mut index = 0;
@@ -100,80 +97,6 @@ fn next(index: &mut u64, slot: &mut [u8]) -> u64 {
     *index += 1;
     slot[2..4].copy_from_slice(&(*index as u16).to_be_bytes());
     *index
-}
-
-/// The ciphers of a profile with nothing around them: what sealing and opening cost at least.
-enum Cipher {
-    Gcm(Box<LessSafeKey>),
-    CounterMode(Box<(EncryptingKey, hmac::Key)>),
-}
-
-impl Cipher {
-    fn new(profile: Profile) -> Self {
-        let gcm = |algorithm: &'static Algorithm| {
-            let key = UnboundKey::new(algorithm, &[7; 32][..algorithm.key_len()]).unwrap();
-            Self::Gcm(Box::new(LessSafeKey::new(key)))
-        };
-        match profile {
-            Profile::AeadAes256Gcm => gcm(&AES_256_GCM),
-            Profile::AeadAes128Gcm => gcm(&AES_128_GCM),
-            Profile::Aes128CmSha1_80 => {
-                let cipher = EncryptingKey::ctr(UnboundCipherKey::new(&AES_128, &[7; 16]).unwrap()).unwrap();
-                let key = hmac::Key::new(hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, &[7; 20]);
-                Self::CounterMode(Box::new((cipher, key)))
-            }
-        }
-    }
-
-    fn tag_len(&self) -> usize {
-        match self {
-            Self::Gcm(_) => 16,
-            Self::CounterMode(_) => 10,
-        }
-    }
-
-    fn seal(&self, index: u64, plain: &[u8], out: &mut [u8]) {
-        let (header, rest) = out.split_at_mut(HEADER_LEN);
-        let (body, tag) = rest.split_at_mut(plain.len());
-        match self {
-            Self::Gcm(key) => {
-                key.seal_out_of_place_scatter(nonce(index), Aad::from(header), plain, body, &[], tag).unwrap();
-            }
-            Self::CounterMode(keys) => {
-                body.copy_from_slice(plain);
-                apply_key_stream(&keys.0, index, body);
-                let covered = HEADER_LEN + plain.len();
-                let signature = hmac::sign(&keys.1, &out[..covered]);
-                out[covered..].copy_from_slice(&signature.as_ref()[..10]);
-            }
-        }
-    }
-
-    fn open(&self, index: u64, packet: &mut [u8]) {
-        let covered = packet.len() - self.tag_len();
-        match self {
-            Self::Gcm(key) => {
-                let (header, body) = packet.split_at_mut(HEADER_LEN);
-                key.open_in_place(nonce(index), Aad::from(header), body).unwrap();
-            }
-            Self::CounterMode(keys) => {
-                let signature = hmac::sign(&keys.1, &packet[..covered]);
-                assert_eq!(signature.as_ref()[..10], packet[covered..]);
-                apply_key_stream(&keys.0, index, &mut packet[HEADER_LEN..covered]);
-            }
-        }
-    }
-}
-
-fn nonce(index: u64) -> Nonce {
-    let mut nonce = [0; 12];
-    nonce[..8].copy_from_slice(&index.to_be_bytes());
-    Nonce::assume_unique_for_key(nonce)
-}
-
-fn apply_key_stream(key: &EncryptingKey, index: u64, body: &mut [u8]) {
-    let counter = (u128::from(index) << 16).to_be_bytes();
-    key.less_safe_encrypt(body, EncryptionContext::Iv128(FixedLength::from(counter))).unwrap();
 }
 
 criterion_group! {

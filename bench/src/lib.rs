@@ -4,6 +4,8 @@
 //! that could possibly be done in its place, so that the answer is a ratio within one run: nanoseconds of two days on a
 //! shared machine do not compare. `src/bin/ratios.rs` prints those ratios, docs/performance.md says what they mean.
 
+pub mod cipher;
+pub mod client;
 mod cpu_time;
 pub mod stage;
 
@@ -23,6 +25,9 @@ pub fn configuration() -> Criterion<CpuTime> {
         .warm_up_time(Duration::from_millis(300))
         .measurement_time(Duration::from_secs(1))
 }
+
+/// How often an instruction bench repeats a floor, so that the way there does not weigh.
+pub const FLOOR_REPEATS: u32 = 16;
 
 /// Payload bytes of a speech packet with room for a codec's better days, and of a full video packet.
 pub const PAYLOAD_LENS: [usize; 2] = [160, 1200];

@@ -4,25 +4,26 @@
 //! `Publisher::burst` goes into one `Stage::turn`, what a shard does in a wake-up less its system calls. `Ciphers` does
 //! only what no server could leave out: open each packet once, seal it once for each viewer.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::ops::Range;
 use std::time::Duration;
 
 use tidewire_core::codec::{Codec, Kind};
 use tidewire_core::count::Counter;
-use tidewire_core::handshake::{Fingerprint, MasterKey, Profile, Progress as Handshake, SrtpKeys};
-use tidewire_core::ice::Ufrags;
-use tidewire_core::id::{ConnectionId, Mid, ShardId};
+use tidewire_core::handshake::{Fingerprint, Profile, Progress as Handshake, SrtpKeys};
+use tidewire_core::id::{Mid, ShardId};
 use tidewire_core::machine::{Batch, Budget, Datagram, Egress, Machine, Path, Progress};
 use tidewire_core::negotiate::{Agreement, Cname, Credentials, Extensions, Feedback, Format, Media, Source, Spec};
 use tidewire_core::rtp::Header;
 use tidewire_core::srtp::{Inbound, Outbound};
-use tidewire_core::stun::{REQUEST_LEN_MAX, Request, Role};
 use tidewire_core::time::Instant;
 use tidewire_sfu::{Command, OpenDownstream, OpenUpstream, PublicationId, SessionId, SessionTable, TableConfig};
 
-const SECRET: [u8; 16] = [3; 16];
-const PASSWORD: &str = "a password of enough length";
-const SSRC: u32 = 0xcafe;
+use crate::client::{
+    Burst, PASSWORD, PUBLISHER, Publisher, SECRET, SSRC, check, connection, local_ufrag, master, path,
+};
+
+const SESSION: SessionId = SessionId(0);
+const IDLE_SESSION: SessionId = SessionId(1);
 
 /// Packets that a slice of the fan-out may seal: as many as a shard allows it.
 const BUDGET: Budget = Budget { packets_max: 256 };
@@ -30,59 +31,21 @@ const BUDGET: Budget = Budget { packets_max: 256 };
 /// So little between two turns that no consent ever runs out.
 const TURN_INTERVAL: Duration = Duration::from_micros(1);
 
-/// A publisher's packets, sealed.
-pub type Burst = Vec<Vec<u8>>;
-
 /// A call of one publisher and this many viewers, all keyed under `profile`, in which the first key frame has passed.
 pub fn stage(profile: Profile, viewers: u16, payload: &[u8]) -> (Publisher, Stage) {
-    let table = SessionTable::new(TableConfig { shard: ShardId(0), secret: SECRET, seed: 1 });
-    let mut stage = Stage { table, train: Train::default(), now: Instant::ORIGIN };
-    stage.open(0, &open_upstream());
-    stage.connect(0, profile);
-    for viewer in 1..=viewers {
-        stage.open(viewer, &open_downstream(viewer));
-        stage.connect(viewer, profile);
-    }
-    let mut publisher = Publisher::new(profile, payload);
+    let (mut publisher, mut stage) = stage_before_start(profile, viewers, payload);
     stage.turn(&mut publisher.key_frame());
     (publisher, stage)
 }
 
-/// The sending end of the publisher.
-pub struct Publisher {
-    outbound: Outbound,
-    plain: Vec<u8>,
-    header_len: usize,
-    index: u64,
-}
-
-impl Publisher {
-    fn new(profile: Profile, payload: &[u8]) -> Self {
-        let plain = crate::rtp(SSRC, 0, payload);
-        let header_len = plain.len() - payload.len();
-        Self { outbound: Outbound::new(profile, &master(profile, 0)), plain, header_len, index: 0 }
-    }
-
-    /// The next packets of a frame that began long ago.
-    pub fn burst(&mut self, packets: usize) -> Burst {
-        (0..packets).map(|_| self.packet([0, 1])).collect()
-    }
-
-    fn key_frame(&mut self) -> Burst {
-        vec![self.packet([0x10, 0])]
-    }
-
-    /// `vp8` is the descriptor and the first byte behind it (RFC 7741 4.2, 4.3).
-    fn packet(&mut self, vp8: [u8; 2]) -> Vec<u8> {
-        self.index += 1;
-        self.plain[2..4].copy_from_slice(&(self.index as u16).to_be_bytes());
-        self.plain[self.header_len..][..2].copy_from_slice(&vp8);
-        let mut sealed = self.plain[..self.header_len].to_vec();
-        sealed.resize(self.plain.len() + self.outbound.rtp_overhead(), 0);
-        let payload = &self.plain[self.header_len..];
-        self.outbound.seal_rtp(self.index, self.header_len, payload, &mut sealed).expect("exact room");
-        sealed
-    }
+/// The same before its first packet: every viewer waits for a key frame.
+pub fn stage_before_start(profile: Profile, viewers: u16, payload: &[u8]) -> (Publisher, Stage) {
+    let table = SessionTable::new(TableConfig { shard: ShardId(0), secret: SECRET, seed: 1 });
+    let mut stage = Stage { table, train: Train::default(), now: Instant::ORIGIN };
+    stage.open(PUBLISHER, &open_upstream());
+    stage.connect(PUBLISHER, profile);
+    stage.add_viewers(profile, SESSION, 1..viewers + 1);
+    (Publisher::new(profile, payload), stage)
 }
 
 /// The machine with its clients.
@@ -95,19 +58,52 @@ pub struct Stage {
 impl Stage {
     /// Takes a burst in, and forwards it to everybody.
     pub fn turn(&mut self, burst: &mut Burst) {
+        self.take(burst);
+        self.forward();
+    }
+
+    /// Takes a burst of the publisher in.
+    pub fn take(&mut self, burst: &mut Burst) {
         self.now += TURN_INTERVAL;
         let mut batch = Batch::new();
         for bytes in burst {
-            let datagram = Datagram { path: path(0), arrival: self.now, bytes };
+            let datagram = Datagram { path: path(PUBLISHER), arrival: self.now, bytes };
             batch.push(datagram).expect("a burst is no longer than a batch");
         }
         self.table.handle(self.now, &mut batch, &mut self.train);
+    }
+
+    /// Forwards what was taken in to everybody.
+    pub fn forward(&mut self) {
         while self.table.forward(self.now, BUDGET, &mut self.train) == Progress::More {}
+    }
+
+    /// Takes one datagram of a client in.
+    pub fn hear(&mut self, client: u16, bytes: &mut [u8]) {
+        let mut batch = Batch::new();
+        let datagram = Datagram { path: path(client), arrival: self.now, bytes };
+        batch.push(datagram).expect("an empty batch");
+        self.table.handle(self.now, &mut batch, &mut self.train);
+    }
+
+    /// Adds connected viewers of a channel in which nobody publishes.
+    pub fn add_idle(&mut self, profile: Profile, clients: Range<u16>) {
+        self.add_viewers(profile, IDLE_SESSION, clients);
+    }
+
+    /// What was counted so far.
+    pub fn count(&self, counter: Counter) -> u64 {
+        self.table.tally().of(counter)
+    }
+
+    /// The datagram that was sent last.
+    pub fn last_sent(&self) -> &[u8] {
+        &self.train.arena[self.train.last.clone()]
     }
 
     /// Packets sealed for viewers so far.
     pub fn forwarded(&self) -> u64 {
-        self.table.tally().of(Counter::Forwarded)
+        self.count(Counter::Forwarded)
     }
 
     /// Datagrams written into the egress so far.
@@ -115,29 +111,21 @@ impl Stage {
         self.train.datagrams
     }
 
+    fn add_viewers(&mut self, profile: Profile, session: SessionId, clients: Range<u16>) {
+        for client in clients {
+            self.open(client, &open_downstream(session, client));
+            self.connect(client, profile);
+        }
+    }
+
     fn open(&mut self, client: u16, command: &dyn Fn(Credentials) -> Command) {
-        let ufrag = Ufrags::new(&SECRET).encode(ShardId(0), connection(client), 0);
-        let local = Credentials { ufrag, password: PASSWORD.into() };
+        let local = Credentials { ufrag: local_ufrag(client), password: PASSWORD.into() };
         self.table.handle_command(self.now, command(local), &mut self.train);
     }
 
     /// Validates the client's path and brings its keys.
     fn connect(&mut self, client: u16, profile: Profile) {
-        let ufrag = Ufrags::new(&SECRET).encode(ShardId(0), connection(client), 0);
-        let request = Request {
-            transaction: [1; 12],
-            receiver_ufrag: &ufrag,
-            sender_ufrag: "client",
-            priority: 1,
-            role: Role::Controlling(1),
-            use_candidate: true,
-        };
-        let mut bytes = [0; REQUEST_LEN_MAX];
-        let len = request.write(PASSWORD.as_bytes(), &mut bytes).expect("room for a request");
-        let mut batch = Batch::new();
-        let datagram = Datagram { path: path(client), arrival: self.now, bytes: &mut bytes[..len] };
-        batch.push(datagram).expect("an empty batch");
-        self.table.handle(self.now, &mut batch, &mut self.train);
+        self.hear(client, &mut check(client));
         let keys = SrtpKeys { profile, inbound: master(profile, client), outbound: master(profile, client) };
         let keys = Handshake::Keys { connection: connection(client), keys };
         self.table.handle_handshake(self.now, keys, &mut self.train);
@@ -156,7 +144,7 @@ impl Ciphers {
     const HEADER_LEN: usize = 24;
 
     pub fn new(profile: Profile, viewers: u16) -> Self {
-        let inbound = Inbound::new(profile, &master(profile, 0));
+        let inbound = Inbound::new(profile, &master(profile, PUBLISHER));
         let viewers = (1..=viewers).map(|viewer| Outbound::new(profile, &master(profile, viewer))).collect();
         Self { inbound, viewers, train: Train::default() }
     }
@@ -187,13 +175,14 @@ impl Ciphers {
 struct Train {
     arena: Box<[u8]>,
     at: usize,
+    last: Range<usize>,
     datagrams: u64,
 }
 
 impl Default for Train {
     /// As much as a shard's trains of one flush take: more than the second cache level would make every write a miss.
     fn default() -> Self {
-        Self { arena: vec![0; 256 * 1024].into_boxed_slice(), at: 0, datagrams: 0 }
+        Self { arena: vec![0; 256 * 1024].into_boxed_slice(), at: 0, last: 0..0, datagrams: 0 }
     }
 }
 
@@ -206,6 +195,7 @@ impl Egress for Train {
     }
 
     fn commit(&mut self, len: usize) {
+        self.last = self.at..self.at + len;
         self.at += len;
         self.datagrams += 1;
     }
@@ -214,8 +204,8 @@ impl Egress for Train {
 fn open_upstream() -> impl Fn(Credentials) -> Command {
     |local| {
         Command::OpenUpstream(Box::new(OpenUpstream {
-            connection: connection(0),
-            session: SessionId(0),
+            connection: connection(PUBLISHER),
+            session: SESSION,
             publication: PublicationId(0),
             local,
             agreement: agreement(crate::publisher_ids(), SSRC),
@@ -223,11 +213,11 @@ fn open_upstream() -> impl Fn(Credentials) -> Command {
     }
 }
 
-fn open_downstream(viewer: u16) -> impl Fn(Credentials) -> Command {
+fn open_downstream(session: SessionId, viewer: u16) -> impl Fn(Credentials) -> Command {
     move |local| {
         Command::OpenDownstream(Box::new(OpenDownstream {
             connection: connection(viewer),
-            session: SessionId(0),
+            session,
             publication: PublicationId(0),
             local,
             agreement: agreement(crate::viewer_ids(), u32::from(viewer)),
@@ -252,26 +242,10 @@ fn agreement(extensions: Extensions, ssrc: u32) -> Agreement {
     Agreement { remote, fingerprint: Fingerprint([0; 32]), media: vec![media] }
 }
 
-fn connection(client: u16) -> ConnectionId {
-    ConnectionId { slot: client.into(), generation: 0 }
-}
-
-fn path(client: u16) -> Path {
-    Path { local: 0, remote: SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 10_000 + client) }
-}
-
-/// Everybody has their own key.
-fn master(profile: Profile, client: u16) -> MasterKey {
-    let [high, low] = client.to_be_bytes();
-    MasterKey {
-        key: (0..profile.key_len()).map(|at| if at == 0 { high } else { low }).collect(),
-        salt: std::iter::repeat_n(9, profile.salt_len()).collect(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::client::Viewer;
 
     #[test]
     fn everybody_gets_everything() {
@@ -281,5 +255,28 @@ mod tests {
         stage.turn(&mut publisher.burst(8));
         assert_eq!(stage.forwarded() - forwarded, 24);
         assert_eq!(stage.sent() - sent, 24);
+    }
+    #[test]
+    fn what_a_viewer_says_is_heard() {
+        let profile = Profile::AeadAes128Gcm;
+        let (mut publisher, mut stage) = stage(profile, 1, &crate::payload(1200));
+        stage.turn(&mut publisher.burst(1));
+        let sent = u16::from_be_bytes([stage.last_sent()[2], stage.last_sent()[3]]);
+        let mut viewer = Viewer::new(profile, 1);
+        for mut said in [viewer.receiver_report(), viewer.transport_feedback(), viewer.nack(sent), check(1)] {
+            stage.hear(1, &mut said);
+        }
+        assert_eq!(stage.count(Counter::RtcpAccepted), 3);
+        assert_eq!(stage.count(Counter::Repaired), 1);
+        assert_eq!(stage.count(Counter::StunAnswered), 3, "the first ones of both, and the consent");
+    }
+
+    #[test]
+    fn nobody_forwards_to_idle_connections() {
+        let (mut publisher, mut stage) = stage(Profile::AeadAes128Gcm, 2, &crate::payload(1200));
+        stage.add_idle(Profile::AeadAes128Gcm, 3..9);
+        let sent = stage.sent();
+        stage.turn(&mut publisher.burst(4));
+        assert_eq!(stage.sent() - sent, 8);
     }
 }

@@ -1,19 +1,22 @@
-//! `cargo xtask bench`: the benches, the load of one publisher and many viewers, and the floor under both.
+//! `cargo xtask bench`: the benches, the counts of instructions, the load of publishers and viewers, and the floor under it.
 
 use std::path::PathBuf;
 use std::process::{Command, ExitCode};
 
 use anyhow::Result;
 
+use crate::instructions;
 use crate::packages::{self, Need};
 use crate::workspace::{cargo, complete, program};
 
-/// Runs every bench, or those whose name contains the argument; `forward` runs the load instead, `floor` the floor.
+/// Runs every bench, or those whose name contains the argument; `forward` runs the load instead, `floor` the floor, and
+/// `instructions` counts.
 pub(crate) fn bench(arguments: &[String]) -> Result<ExitCode> {
     packages::install(packages::BUILD)?;
     match arguments.split_first() {
         Some((name, rest)) if name == "forward" => forward(rest)?,
         Some((name, rest)) if name == "floor" => floor(rest)?,
+        Some((name, rest)) if name == "instructions" => instructions::bench(rest)?,
         _ => complete(cargo().args(["bench", "--package", "tidewire-bench", "--benches", "--"]).args(arguments))?,
     }
     Ok(ExitCode::SUCCESS)

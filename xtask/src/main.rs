@@ -9,6 +9,7 @@
 mod run;
 mod test;
 mod bench;
+mod instructions;
 mod tidy;
 mod reference;
 mod packages;
@@ -55,5 +56,6 @@ usage: cargo xtask COMMAND
   run [ARGUMENTS]      install the build tools that are missing, build, start the server with ARGUMENTS
   test                 install the test tools that are missing, run every check and every test
   tidy [--bless]       what a machine can see of the manners of the code; --bless rewrites the ratchet
-  bench [NAME]         the benches; `bench forward` runs the load of one publisher and many viewers
+  bench [NAME]         the benches; `bench forward` runs the load of one publisher and many viewers,
+                       `bench instructions [--bless]` counts under valgrind and compares with the ratchet
   reference            writes the generated pages of docs/reference from the registries in the code";

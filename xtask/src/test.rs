@@ -9,6 +9,7 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
 
+use crate::instructions::{self, Verdict};
 use crate::node::Node;
 use crate::packages;
 use crate::suite::{self, Counts, Show};
@@ -29,6 +30,7 @@ pub(crate) fn test(arguments: &[String]) -> Result<ExitCode> {
     run.stage("unit and integration tests", |run| run.rust_suites(Kind::Test));
     run.stage("documentation tests", Run::doc_tests);
     run.stage("benches, once each", |run| run.rust_suites(Kind::Bench));
+    run.stage("instructions", Run::instructions);
     run.stage("independent clients", |run| run.rust_suites(Kind::Interop));
     run.stage("browsers", Run::browsers);
     Ok(run.close(started))
@@ -111,8 +113,15 @@ impl Run {
             self.skip("this toolchain has no clippy");
             return Ok(());
         }
-        let arguments = ["clippy", "--quiet", "--release", "--workspace", "--all-targets"];
-        self.check(cargo().args(arguments).args(["--", "--deny", "warnings"]))
+        let clippy = ["clippy", "--quiet", "--release"];
+        // The instruction benches need a runner, so they are no part of all targets.
+        for targets in
+            [&["--workspace", "--all-targets"][..], &["--package", "tidewire-bench", "--bench", "instructions"]]
+        {
+            complete(cargo().args(clippy).args(targets).args(["--", "--deny", "warnings"]))?;
+        }
+        self.counts.passed += 1;
+        Ok(())
     }
 
     fn check(&mut self, command: &mut Command) -> Result<()> {
@@ -163,6 +172,20 @@ impl Run {
                 command.arg("--test");
             }
             self.suite(&suite.name, &mut command, Show::Failures)?;
+        }
+        Ok(())
+    }
+
+    fn instructions(&mut self) -> Result<()> {
+        match instructions::check()? {
+            Verdict::Incomparable(why) => self.skip(&why),
+            Verdict::Compared { kept, faults } => {
+                self.counts.passed += kept;
+                for fault in faults {
+                    println!("  FAILED: {fault}");
+                    self.fault(fault);
+                }
+            }
         }
         Ok(())
     }
@@ -256,7 +279,7 @@ fn test_files(directory: &Path) -> Result<Vec<PathBuf>> {
     Ok(files)
 }
 
-const STAGES: usize = 10;
+const STAGES: usize = 11;
 
 #[cfg(test)]
 mod tests {
