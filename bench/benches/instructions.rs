@@ -16,6 +16,8 @@ use tidewire_bench::client::{Burst, PASSWORD, Publisher, Viewer, check};
 use tidewire_bench::stage::{Stage, stage, stage_before_start};
 use tidewire_bench::{FLOOR_REPEATS, payload};
 use tidewire_core::handshake::Profile;
+use tidewire_core::machine::Path;
+use tidewire_core::trains::Trains;
 
 const PROFILE: Profile = Profile::AeadAes128Gcm;
 
@@ -107,6 +109,33 @@ fn consent(_: &mut Viewer, _: u16) -> Vec<u8> {
     check(VIEWER)
 }
 
+/// Datagrams that are to be cut into trains; as many as fit one flush.
+struct Sealed {
+    trains: Trains,
+    packets: usize,
+    viewers: Vec<Path>,
+}
+
+fn before_flushing(packets: usize, viewers: u16) -> Box<Sealed> {
+    let viewers = (0..viewers).map(tidewire_bench::client::path).collect();
+    let mut sealed = Sealed { trains: Trains::new(64), packets, viewers };
+    sealed.cut();
+    sealed.trains.clear();
+    Box::new(sealed)
+}
+
+impl Sealed {
+    fn cut(&mut self) {
+        for path in &self.viewers {
+            for _ in 0..self.packets {
+                black_box(self.trains.reserve(path, PAYLOAD_LEN));
+                self.trains.commit(PAYLOAD_LEN);
+            }
+        }
+        black_box(self.trains.iter().map(|train| self.trains.bytes(train).len()).sum::<usize>());
+    }
+}
+
 /// A cipher and packets of one shape.
 struct Packets {
     cipher: Cipher,
@@ -180,6 +209,14 @@ fn forward(mut call: Box<Call>) -> Box<Call> {
     call
 }
 
+/// What a shard's flush has to do before the kernel is called: cut sealed datagrams into trains, viewer by viewer.
+#[library_benchmark]
+#[bench::p8_to_10(args = (8, 10), setup = before_flushing)]
+fn flush(mut sealed: Box<Sealed>) -> Box<Sealed> {
+    sealed.cut();
+    sealed
+}
+
 #[library_benchmark]
 #[bench::report(args = (report), setup = before_hearing)]
 #[bench::feedback(args = (transport_feedback), setup = before_hearing)]
@@ -226,7 +263,7 @@ fn sign(messages: Box<[Vec<u8>; 2]>) -> Box<[Vec<u8>; 2]> {
 }
 
 library_benchmark_group!(name = floor, benchmarks = [seal, open, hmac]);
-library_benchmark_group!(name = machine, benchmarks = [handle, forward, hear]);
+library_benchmark_group!(name = machine, benchmarks = [handle, forward, flush, hear]);
 main!(
     config = LibraryBenchmarkConfig::default().tool(Callgrind::with_args(["--cache-sim=no"])),
     library_benchmark_groups = [floor, machine]

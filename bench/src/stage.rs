@@ -16,6 +16,7 @@ use tidewire_core::negotiate::{Agreement, Cname, Credentials, Extensions, Feedba
 use tidewire_core::rtp::Header;
 use tidewire_core::srtp::{Inbound, Outbound};
 use tidewire_core::time::Instant;
+use tidewire_core::trains::Trains;
 use tidewire_sfu::{Command, OpenDownstream, OpenUpstream, PublicationId, SessionId, SessionTable, TableConfig};
 
 use crate::client::{
@@ -27,6 +28,9 @@ const IDLE_SESSION: SessionId = SessionId(1);
 
 /// Packets that a slice of the fan-out may seal: as many as a shard allows it.
 const BUDGET: Budget = Budget { packets_max: 256 };
+
+/// Datagrams of one message, as Linux takes them.
+const SEGMENTS_MAX: usize = 64;
 
 /// So little between two turns that no consent ever runs out.
 const TURN_INTERVAL: Duration = Duration::from_micros(1);
@@ -41,7 +45,7 @@ pub fn stage(profile: Profile, viewers: u16, payload: &[u8]) -> (Publisher, Stag
 /// The same before its first packet: every viewer waits for a key frame.
 pub fn stage_before_start(profile: Profile, viewers: u16, payload: &[u8]) -> (Publisher, Stage) {
     let table = SessionTable::new(TableConfig { shard: ShardId(0), secret: SECRET, seed: 1 });
-    let mut stage = Stage { table, train: Train::default(), now: Instant::ORIGIN };
+    let mut stage = Stage { table, outlet: Outlet::default(), now: Instant::ORIGIN };
     stage.open(PUBLISHER, &open_upstream());
     stage.connect(PUBLISHER, profile);
     stage.add_viewers(profile, SESSION, 1..viewers + 1);
@@ -51,7 +55,7 @@ pub fn stage_before_start(profile: Profile, viewers: u16, payload: &[u8]) -> (Pu
 /// The machine with its clients.
 pub struct Stage {
     table: SessionTable,
-    train: Train,
+    outlet: Outlet,
     now: Instant,
 }
 
@@ -70,12 +74,12 @@ impl Stage {
             let datagram = Datagram { path: path(PUBLISHER), arrival: self.now, bytes };
             batch.push(datagram).expect("a burst is no longer than a batch");
         }
-        self.table.handle(self.now, &mut batch, &mut self.train);
+        self.table.handle(self.now, &mut batch, &mut self.outlet);
     }
 
     /// Forwards what was taken in to everybody.
     pub fn forward(&mut self) {
-        while self.table.forward(self.now, BUDGET, &mut self.train) == Progress::More {}
+        while self.table.forward(self.now, BUDGET, &mut self.outlet) == Progress::More {}
     }
 
     /// Takes one datagram of a client in.
@@ -83,7 +87,7 @@ impl Stage {
         let mut batch = Batch::new();
         let datagram = Datagram { path: path(client), arrival: self.now, bytes };
         batch.push(datagram).expect("an empty batch");
-        self.table.handle(self.now, &mut batch, &mut self.train);
+        self.table.handle(self.now, &mut batch, &mut self.outlet);
     }
 
     /// Adds connected viewers of a channel in which nobody publishes.
@@ -98,7 +102,8 @@ impl Stage {
 
     /// The datagram that was sent last.
     pub fn last_sent(&self) -> &[u8] {
-        &self.train.arena[self.train.last.clone()]
+        let last = self.outlet.trains.iter().last();
+        last.and_then(|train| self.outlet.trains.datagrams(train).last()).unwrap_or(&[])
     }
 
     /// Packets sealed for viewers so far.
@@ -108,7 +113,7 @@ impl Stage {
 
     /// Datagrams written into the egress so far.
     pub fn sent(&self) -> u64 {
-        self.train.datagrams
+        self.outlet.datagrams
     }
 
     fn add_viewers(&mut self, profile: Profile, session: SessionId, clients: Range<u16>) {
@@ -120,7 +125,7 @@ impl Stage {
 
     fn open(&mut self, client: u16, command: &dyn Fn(Credentials) -> Command) {
         let local = Credentials { ufrag: local_ufrag(client), password: PASSWORD.into() };
-        self.table.handle_command(self.now, command(local), &mut self.train);
+        self.table.handle_command(self.now, command(local), &mut self.outlet);
     }
 
     /// Validates the client's path and brings its keys.
@@ -128,7 +133,7 @@ impl Stage {
         self.hear(client, &mut check(client));
         let keys = SrtpKeys { profile, inbound: master(profile, client), outbound: master(profile, client) };
         let keys = Handshake::Keys { connection: connection(client), keys };
-        self.table.handle_handshake(self.now, keys, &mut self.train);
+        self.table.handle_handshake(self.now, keys, &mut self.outlet);
     }
 }
 
@@ -136,7 +141,7 @@ impl Stage {
 pub struct Ciphers {
     inbound: Inbound,
     viewers: Vec<Outbound>,
-    train: Train,
+    outlet: Outlet,
 }
 
 impl Ciphers {
@@ -146,7 +151,7 @@ impl Ciphers {
     pub fn new(profile: Profile, viewers: u16) -> Self {
         let inbound = Inbound::new(profile, &master(profile, PUBLISHER));
         let viewers = (1..=viewers).map(|viewer| Outbound::new(profile, &master(profile, viewer))).collect();
-        Self { inbound, viewers, train: Train::default() }
+        Self { inbound, viewers, outlet: Outlet::default() }
     }
 
     /// Opens a burst and seals it for everybody.
@@ -162,41 +167,37 @@ impl Ciphers {
             for (index, packet) in (first..).zip(burst.iter()) {
                 let payload = &packet[payload_at..packet.len() - viewer.rtp_overhead()];
                 let len = Self::HEADER_LEN + payload.len() + viewer.rtp_overhead();
-                let out = self.train.reserve(&path(at as u16), len).expect("an arena larger than a packet");
+                let out = self.outlet.reserve(&path(at as u16), len).expect("an arena larger than a packet");
                 out[2..4].copy_from_slice(&(index as u16).to_be_bytes());
                 viewer.seal_rtp(index, Self::HEADER_LEN, payload, out).expect("exact room");
-                self.train.commit(len);
+                self.outlet.commit(len);
             }
         }
     }
 }
 
-/// An egress that sends nothing: datagrams are written one behind the other, round and round.
-struct Train {
-    arena: Box<[u8]>,
-    at: usize,
-    last: Range<usize>,
+/// An egress that forms trains as a shard's does, and forgets them instead of sending them.
+struct Outlet {
+    trains: Trains,
     datagrams: u64,
 }
 
-impl Default for Train {
-    /// As much as a shard's trains of one flush take: more than the second cache level would make every write a miss.
+impl Default for Outlet {
     fn default() -> Self {
-        Self { arena: vec![0; 256 * 1024].into_boxed_slice(), at: 0, last: 0..0, datagrams: 0 }
+        Self { trains: Trains::new(SEGMENTS_MAX), datagrams: 0 }
     }
 }
 
-impl Egress for Train {
-    fn reserve(&mut self, _path: &Path, len: usize) -> Option<&mut [u8]> {
-        if self.at + len > self.arena.len() {
-            self.at = 0;
+impl Egress for Outlet {
+    fn reserve(&mut self, path: &Path, len: usize) -> Option<&mut [u8]> {
+        if !self.outlets.has_room_for(len) {
+            self.outlets.clear();
         }
-        self.arena.get_mut(self.at..)?.get_mut(..len)
+        self.outlets.reserve(path, len)
     }
 
     fn commit(&mut self, len: usize) {
-        self.last = self.at..self.at + len;
-        self.at += len;
+        self.outlets.commit(len);
         self.datagrams += 1;
     }
 }

@@ -20,6 +20,7 @@ pub mod rebuild;
 pub mod rtcp;
 pub mod gaps;
 pub mod ring;
+pub mod trains;
 pub mod random;
 pub mod codec;
 pub mod negotiate;

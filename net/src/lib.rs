@@ -2,7 +2,7 @@
 //!
 //! It drives any `tidewire_core::machine::Machine` and knows none by name: `spawn` starts a shard, the handle it returns
 //! reaches it. Inside, from the outside in: `driver` turns a `shard`, a shard turns its machine over an `io`, an `io`
-//! moves datagrams between `socket`s and `trains`. Nothing above `io` knows which one it is.
+//! moves datagrams between `socket`s and trains. Nothing above `io` knows which one it is.
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod address;
@@ -11,6 +11,7 @@ mod control;
 pub mod count;
 mod driver;
 pub mod handshake;
+mod headers;
 mod io;
 pub mod mailbox;
 pub mod precedence;
@@ -19,7 +20,6 @@ mod shard;
 mod socket;
 mod spawn;
 mod stall;
-mod trains;
 pub mod wake;
 
 pub use driver::executor::{NoExecutor, beside, pause};

@@ -189,8 +189,8 @@ impl Carrier for SendMmsg {
 /// Sends the trains from `start` to `end`, passing over those that the kernel refuses.
 fn send_run(socket: RawFd, mut start: usize, end: usize, load: &mut Load) {
     while start < end {
-        let headers = load.trains.headers(start, end);
-        // SAFETY: headers that point into the trains' own arrays, which nothing changes during the call.
+        let headers = load.headers.of(&load.trains, start, end);
+        // SAFETY: headers that point into their own arrays and into the trains, which nothing changes during the call.
         let sent =
             unsafe { libc::sendmmsg(socket, headers.as_mut_ptr(), headers.len() as u32, libc::MSG_DONTWAIT as _) };
         match usize::try_from(sent) {

@@ -7,10 +7,11 @@
 use std::io;
 
 use tidewire_core::machine::{Egress, Path};
+use tidewire_core::trains::{Train, Trains};
 
 use crate::count::{IoCounter, IoTally};
+use crate::headers::{Headers, send_lone};
 use crate::socket::Sockets;
-use crate::trains::{Train, Trains, send_lone};
 
 /// Hands all trains to the kernel; on return it holds no pointer to them.
 pub(crate) trait Carrier {
@@ -20,6 +21,7 @@ pub(crate) trait Carrier {
 /// Sealed datagrams, and what is needed to send them.
 pub(crate) struct Load {
     pub(crate) trains: Trains,
+    pub(crate) headers: Headers,
     pub(crate) sockets: Sockets,
     pub(crate) tally: IoTally,
     /// Trains that were counted already.
@@ -34,10 +36,8 @@ pub(crate) struct Outbox<C> {
 
 impl<C: Carrier> Outbox<C> {
     pub(crate) fn new(carrier: C, sockets: Sockets, segments_max: usize) -> Self {
-        Self {
-            carrier,
-            load: Load { trains: Trains::new(segments_max), sockets, tally: IoTally::default(), counted: 0 },
-        }
+        let (trains, headers) = (Trains::new(segments_max), Headers::new());
+        Self { carrier, load: Load { trains, headers, sockets, tally: IoTally::default(), counted: 0 } }
     }
 
     /// Hands over everything that was committed.

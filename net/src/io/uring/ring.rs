@@ -129,7 +129,8 @@ impl Ring {
     }
 
     fn push_trains(&mut self, load: &mut Load) {
-        for (index, (train, header)) in load.trains.with_headers().enumerate() {
+        let headers = load.headers.of(&load.trains, 0, TRAINS_MAX);
+        for (index, (train, header)) in load.trains.iter().zip(headers).enumerate() {
             let send = opcode::SendMsg::new(Fixed(train.path.local.into()), &raw const header.msg_hdr)
                 .flags(libc::MSG_DONTWAIT as u32);
             let entry = send.build().flags(squeue::Flags::SKIP_SUCCESS).user_data(SEND | index as u64);

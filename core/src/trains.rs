@@ -1,20 +1,18 @@
-//! What a shard is about to send: sealed bytes in one arena, cut into trains, and the headers with which the kernel sends them.
+//! What a shard is about to send: sealed bytes in one arena, cut into trains.
 //!
 //! Datagrams are sealed one behind the other, so datagrams that follow each other to one path lie in one piece and
 //! leave as one message (UDP_SEGMENT): all of the first one's size, only the last may be shorter. A path that cannot take
-//! trains is remembered and gets its datagrams one by one. Memory is claimed when this is made. Sends nothing itself.
+//! trains is remembered and gets its datagrams one by one. Memory is claimed when this is made. How a train is handed to the kernel is
+//! not known here.
 
 use std::collections::VecDeque;
-use std::net::SocketAddr;
 
-use tidewire_core::limits::{DATAGRAM_LEN_MAX, EGRESS_LEN, LONE_DESTINATIONS_MAX, MESSAGE_LEN_MAX, TRAINS_MAX};
-use tidewire_core::machine::Path;
-
-use crate::address::Name;
-use crate::control::{SEGMENT_LEN, Segment};
+use crate::limits::{DATAGRAM_LEN_MAX, EGRESS_LEN, LONE_DESTINATIONS_MAX, MESSAGE_LEN_MAX, TRAINS_MAX};
+use crate::machine::Path;
 
 /// The sealed datagrams of one flush.
-pub(crate) struct Trains {
+#[derive(Debug)]
+pub struct Trains {
     arena: Box<[u8]>,
     /// End of what was committed.
     tail: usize,
@@ -23,24 +21,23 @@ pub(crate) struct Trains {
     /// The most datagrams the kernel takes in one message; 1 where it takes no trains.
     segments_max: usize,
     lone: VecDeque<Path>,
-    headers: Headers,
 }
 
 /// Consecutive datagrams to one path.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Train {
-    pub(crate) path: Path,
+pub struct Train {
+    pub path: Path,
     start: usize,
-    pub(crate) len: usize,
+    pub len: usize,
     /// Bytes of each datagram but the last.
-    segment: usize,
-    pub(crate) segments: usize,
+    pub segment: usize,
+    pub segments: usize,
     /// Whether another datagram may follow.
     open: bool,
 }
 
 impl Trains {
-    pub(crate) fn new(segments_max: usize) -> Self {
+    pub fn new(segments_max: usize) -> Self {
         Self {
             arena: vec![0; EGRESS_LEN].into_boxed_slice(),
             tail: 0,
@@ -48,18 +45,17 @@ impl Trains {
             trains: Vec::with_capacity(TRAINS_MAX),
             segments_max,
             lone: VecDeque::with_capacity(LONE_DESTINATIONS_MAX),
-            headers: Headers::new(),
         }
     }
 
     #[inline]
-    pub(crate) fn has_room_for(&self, len: usize) -> bool {
+    pub fn has_room_for(&self, len: usize) -> bool {
         self.tail + len <= self.arena.len() && self.trains.len() < TRAINS_MAX
     }
 
     /// Lends `len` bytes behind what was committed. `None` for what no datagram can hold, or without room.
     #[inline]
-    pub(crate) fn reserve(&mut self, path: &Path, len: usize) -> Option<&mut [u8]> {
+    pub fn reserve(&mut self, path: &Path, len: usize) -> Option<&mut [u8]> {
         if len > DATAGRAM_LEN_MAX || !self.has_room_for(len) {
             return None;
         }
@@ -69,7 +65,7 @@ impl Trains {
 
     /// Joins the first `len` bytes of the reservation to the last train, or begins another.
     #[inline]
-    pub(crate) fn commit(&mut self, len: usize) {
+    pub fn commit(&mut self, len: usize) {
         let Some((path, reserved)) = self.reserved.take() else {
             debug_assert!(false, "commit without a reservation");
             return;
@@ -88,43 +84,31 @@ impl Trains {
         self.trains.push(Train { path, start: self.tail, len, segment: len, segments: 1, open });
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
+    pub fn is_empty(&self) -> bool {
         self.trains.is_empty()
     }
 
-    pub(crate) fn iter(&self) -> std::slice::Iter<'_, Train> {
+    pub fn iter(&self) -> std::slice::Iter<'_, Train> {
         self.trains.iter()
     }
 
-    pub(crate) fn get(&self, index: usize) -> Option<&Train> {
+    pub fn get(&self, index: usize) -> Option<&Train> {
         self.trains.get(index)
     }
 
     /// The datagrams of a train, each by itself.
-    pub(crate) fn datagrams(&self, train: &Train) -> impl Iterator<Item = &[u8]> {
+    pub fn datagrams(&self, train: &Train) -> impl Iterator<Item = &[u8]> {
         // `max(1)` for a lone empty datagram, which is then not sent again.
-        self.arena.get(train.start..train.start + train.len).unwrap_or(&[]).chunks(train.segment.max(1))
+        self.bytes(train).chunks(train.segment.max(1))
     }
 
-    /// Writes the kernel's headers for the trains from `start` to `end`; they are good until the next commit.
-    pub(crate) fn headers(&mut self, start: usize, end: usize) -> &mut [libc::mmsghdr] {
-        let end = end.min(self.trains.len());
-        let start = start.min(end);
-        for (index, train) in self.trains.iter().enumerate().take(end).skip(start) {
-            let bytes = self.arena.get_mut(train.start..train.start + train.len).unwrap_or(&mut []);
-            self.headers.write(index, train, bytes);
-        }
-        &mut self.headers.messages[start..end]
-    }
-
-    /// All trains, each with its header; the headers are good until the next commit.
-    pub(crate) fn with_headers(&mut self) -> impl Iterator<Item = (&Train, &libc::mmsghdr)> {
-        self.headers(0, TRAINS_MAX);
-        self.trains.iter().zip(&self.headers.messages)
+    /// All bytes of a train, in one piece.
+    pub fn bytes(&self, train: &Train) -> &[u8] {
+        self.arena.get(train.start..train.start + train.len).unwrap_or(&[])
     }
 
     /// From now on this path gets its datagrams one by one.
-    pub(crate) fn send_singly(&mut self, path: Path) {
+    pub fn send_singly(&mut self, path: Path) {
         if self.lone.contains(&path) {
             return;
         }
@@ -135,7 +119,7 @@ impl Trains {
     }
 
     /// Forgets everything that was committed: the kernel has taken it.
-    pub(crate) fn clear(&mut self) {
+    pub fn clear(&mut self) {
         self.trains.clear();
         self.tail = 0;
     }
@@ -153,58 +137,10 @@ impl Train {
     }
 }
 
-/// `sendmmsg` headers whose pointers into the arrays beside them never change.
-struct Headers {
-    messages: Box<[libc::mmsghdr]>,
-    vectors: Box<[libc::iovec]>,
-    names: Box<[Name]>,
-    controls: Box<[Segment]>,
-}
-
-impl Headers {
-    fn new() -> Self {
-        let vector = libc::iovec { iov_base: std::ptr::null_mut(), iov_len: 0 };
-        Self {
-            // SAFETY: all-zero bytes are a valid `mmsghdr`: null pointers and zero lengths.
-            messages: vec![unsafe { std::mem::zeroed() }; TRAINS_MAX].into_boxed_slice(),
-            vectors: vec![vector; TRAINS_MAX].into_boxed_slice(),
-            names: vec![Name::EMPTY; TRAINS_MAX].into_boxed_slice(),
-            controls: vec![Segment::new(0); TRAINS_MAX].into_boxed_slice(),
-        }
-    }
-
-    fn write(&mut self, index: usize, train: &Train, bytes: &mut [u8]) {
-        let (message, vector) = (&mut self.messages[index].msg_hdr, &mut self.vectors[index]);
-        vector.iov_base = bytes.as_mut_ptr().cast();
-        vector.iov_len = bytes.len();
-        message.msg_iov = vector;
-        message.msg_iovlen = 1;
-        message.msg_namelen = self.names[index].write(&train.path.remote) as libc::socklen_t;
-        message.msg_name = self.names[index].0.as_mut_ptr().cast();
-        if train.segments > 1 {
-            self.controls[index] = Segment::new(u16::try_from(train.segment).unwrap_or(u16::MAX));
-            message.msg_control = (&raw mut self.controls[index]).cast();
-            message.msg_controllen = SEGMENT_LEN;
-        } else {
-            message.msg_control = std::ptr::null_mut();
-            message.msg_controllen = 0;
-        }
-    }
-}
-
-/// Sends one datagram by itself, for a train that the kernel refused.
-pub(crate) fn send_lone(socket: std::os::fd::RawFd, remote: &SocketAddr, bytes: &[u8]) -> std::io::Result<()> {
-    let mut name = Name::EMPTY;
-    let len = name.write(remote) as libc::socklen_t;
-    // SAFETY: readable bytes and a name of the stated lengths.
-    let sent = unsafe {
-        libc::sendto(socket, bytes.as_ptr().cast(), bytes.len(), libc::MSG_DONTWAIT, name.0.as_ptr().cast(), len)
-    };
-    if sent < 0 { Err(std::io::Error::last_os_error()) } else { Ok(()) }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::net::SocketAddr;
+
     use super::*;
 
     fn path(port: u16) -> Path {
