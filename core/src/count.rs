@@ -70,6 +70,12 @@ registry! {
         KeyFrameRequestsSent = "key_frame_requests_sent",
         /// Key frame requests that viewers sent.
         KeyFrameRequestsReceived = "key_frame_requests_received",
+        /// Transport-wide feedback packets that viewers sent and that were read.
+        TransportFeedbackReceived = "transport_feedback_received",
+        /// Packets that transport-wide feedback told of, as arrived or missing.
+        TransportFeedbackStatuses = "transport_feedback_statuses",
+        /// Bandwidth estimates that viewers sent (REMB).
+        EstimatesReceived = "receiver_estimates_received",
     }
 }
 
@@ -142,6 +148,8 @@ registry! {
         RepairTooSoon = "repair_too_soon",
         /// Not sent again: the viewer's budget for repairs is used up.
         RepairBudget = "repair_budget",
+        /// A feedback packet that was not read: the viewer sent more of it than one viewer may.
+        FeedbackBudget = "feedback_budget",
     }
 }
 

@@ -75,6 +75,13 @@ pub const SOCKET_BUFFER_LEN: usize = 4 << 20;
 /// Bytes of the largest UDP message: 65,535 less the headers of IPv4 and UDP.
 pub const MESSAGE_LEN_MAX: usize = 65_507;
 
+/// Statuses of transport-wide feedback that are read from one viewer in a second: the packets of 20 Mb/s in packets of 1,200
+/// bytes, four times over, since what is reported late or twice counts again.
+pub const FEEDBACK_STATUSES_PER_SECOND_MAX: u64 = 8192;
+
+/// What a feedback packet costs at least, in statuses: reading its head costs as much as its bytes.
+pub const FEEDBACK_STATUSES_MIN: u16 = 16;
+
 /// Bytes that a shard seals before it must flush: one slice of a fan-out, small enough to stay in the cache.
 pub const EGRESS_LEN: usize = 256 * 1024;
 

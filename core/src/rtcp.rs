@@ -2,8 +2,11 @@
 //!
 //! Reading borrows and never panics; writing appends to a [`Writer`] over lent bytes. Neither allocates, since feedback
 //! arrives at packet rates. Only the formats that a forwarder acts on are named; everything else is `Other`.
-//! Transport-wide feedback and REMB are not read yet.
+//! Transport-wide feedback has its own file.
 
+mod transport;
+
+pub use self::transport::{Statuses, TransportFeedback};
 use crate::count::Discard;
 use crate::time::Ntp;
 
@@ -15,10 +18,15 @@ const GOODBYE: u8 = 203;
 const TRANSPORT_FEEDBACK: u8 = 205;
 const PAYLOAD_FEEDBACK: u8 = 206;
 
-/// Feedback message types (RFC 4585 6.2.1, 6.3.1; RFC 5104 4.3.1).
+/// Feedback message types (RFC 4585 6.2.1, 6.3.1, 6.4; RFC 5104 4.3.1; draft-holmer-rmcat-transport-wide-cc-extensions-01 3.1).
 const NACK: u8 = 1;
+const TRANSPORT_WIDE: u8 = 15;
 const PICTURE_LOSS: u8 = 1;
 const FULL_INTRA: u8 = 4;
+const APPLICATION: u8 = 15;
+
+/// The name under which application feedback carries a bandwidth estimate (draft-alvestrand-rmcat-remb-03 2.2).
+const ESTIMATE: &[u8] = b"REMB";
 
 /// One packet of a compound datagram.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,6 +52,12 @@ pub enum Packet<'a> {
     /// The streams that are asked for a key frame (RFC 5104 4.3.1).
     FullIntra {
         requests: FullIntraRequests<'a>,
+    },
+    /// What arrived of everything that was sent over the transport.
+    TransportWide(TransportFeedback<'a>),
+    /// What the receiver believes it can receive in all (draft-alvestrand-rmcat-remb-03 2.2).
+    Estimate {
+        bits_per_second: u64,
     },
     Goodbye {
         ssrc: Option<u32>,
@@ -196,13 +210,31 @@ fn read(packet: &[u8]) -> Option<Packet<'_>> {
         TRANSPORT_FEEDBACK if count == NACK => {
             Some(Packet::Nack { media: word(packet, 8)?, lost: Lost { rest: packet.get(12..)?, next: 0, mask: 0 } })
         }
+        TRANSPORT_FEEDBACK if count == TRANSPORT_WIDE => {
+            Some(Packet::TransportWide(TransportFeedback::read(unpadded(packet)?.get(12..)?)?))
+        }
         PAYLOAD_FEEDBACK if count == PICTURE_LOSS => Some(Packet::PictureLoss { media: word(packet, 8)? }),
         PAYLOAD_FEEDBACK if count == FULL_INTRA => {
             Some(Packet::FullIntra { requests: FullIntraRequests(packet.get(12..)?) })
         }
+        PAYLOAD_FEEDBACK if count == APPLICATION && packet.get(12..16)? == ESTIMATE => {
+            Some(Packet::Estimate { bits_per_second: estimate(word(packet, 16)?)? })
+        }
         GOODBYE => Some(Packet::Goodbye { ssrc: word(packet, 4) }),
         _ => Some(Packet::Other),
     }
+}
+
+/// RFC 3550 6.4.1: with the padding bit set, the last byte counts what is padding, itself included.
+fn unpadded(packet: &[u8]) -> Option<&[u8]> {
+    let padding = if packet.first()? & 0x20 == 0 { 0 } else { *packet.last()? };
+    packet.get(..packet.len().checked_sub(padding.into())?)
+}
+
+/// A count of SSRCs, which are not looked at, then 6 bits of exponent and 18 of mantissa. What does not fit is nonsense.
+fn estimate(word: u32) -> Option<u64> {
+    let (exponent, mantissa) = (word >> 18 & 0x3f, word & 0x3_ffff);
+    u64::try_from(u128::from(mantissa) << exponent).ok()
 }
 
 fn word(bytes: &[u8], at: usize) -> Option<u32> {

@@ -11,6 +11,7 @@
 mod command;
 mod connection;
 mod control;
+mod delivery;
 mod downstream;
 mod fanout;
 mod hashing;
@@ -23,4 +24,5 @@ mod upstream;
 
 pub use command::{Command, Event, OpenDownstream, OpenUpstream, PublicationId, SessionId};
 pub use control::{Control, Entropy, Handled, ShardPlan};
+pub use delivery::Delivery;
 pub use table::{SessionTable, TableConfig};

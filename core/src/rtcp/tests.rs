@@ -77,9 +77,146 @@ proptest! {
                     Packet::Nack { lost, .. } => { lost.count(); }
                     Packet::SenderReport { reports, .. } | Packet::ReceiverReport { reports, .. } => { reports.count(); }
                     Packet::FullIntra { requests } => { requests.count(); }
-                    Packet::PictureLoss { .. } | Packet::Goodbye { .. } | Packet::Other => {}
+                    Packet::TransportWide(feedback) => {
+                        let statuses: Vec<_> = feedback.statuses().collect();
+                        prop_assert_eq!(statuses.len(), usize::from(feedback.status_count));
+                    }
+                    Packet::PictureLoss { .. } | Packet::Estimate { .. } | Packet::Goodbye { .. } | Packet::Other => {}
                 }
             }
         }
+    }
+}
+
+/// A transport-wide feedback around `body`, padded as RFC 3550 6.4.1 has it.
+fn transport_wide(body: &[u8]) -> Vec<u8> {
+    let len = (12 + body.len() + 1).next_multiple_of(4);
+    let mut bytes = vec![0x80 | 0x20 | 15, 205, 0, (len / 4 - 1) as u8, 0, 0, 0, 1, 0, 0, 0, 2];
+    bytes.extend(body);
+    bytes.resize(len, 0);
+    bytes[len - 1] = (len - 12 - body.len()) as u8;
+    bytes
+}
+
+fn feedback_of(bytes: &[u8]) -> Option<TransportFeedback<'_>> {
+    match packets(bytes).unwrap().next() {
+        Some(Packet::TransportWide(feedback)) => Some(feedback),
+        _ => None,
+    }
+}
+
+#[test]
+fn transport_wide_feedback_of_every_kind_of_chunk_reads_as_the_draft_has_it() {
+    // From sequence 5, 1 + 14 + 7 + 2 statuses, of the last chunk two; reference time -1.
+    let head = [0, 5, 0, 24, 0xff, 0xff, 0xff, 9];
+    let run = 0x2001_u16;
+    let of_one_bit = 0x8000_u16 | 0b10_0000_0000_0001;
+    let of_two_bits = 0xc000_u16 | 0b00_01_10_00_00_00_01;
+    let partly_used = 0xc000_u16 | 0b10_00_11_11_11_11_11;
+    let chunks = [run, of_one_bit, of_two_bits, partly_used].map(u16::to_be_bytes).concat();
+    let deltas = [[7, 8, 9, 10].as_slice(), &(-3_i16).to_be_bytes(), &[255], &300_i16.to_be_bytes()].concat();
+    let bytes = transport_wide(&[head.as_slice(), &chunks, &deltas].concat());
+    let feedback = feedback_of(&bytes).unwrap();
+    assert_eq!((feedback.base_sequence, feedback.reference_time_64ms, feedback.number), (5, -1, 9));
+    assert_eq!((feedback.received(), feedback.lost()), (7, 17));
+    let arrived: Vec<_> = feedback.statuses().filter_map(|(at, delta)| Some((at, delta?))).collect();
+    assert_eq!(arrived, [(5, 7), (6, 8), (19, 9), (21, 10), (22, -3), (26, 255), (27, 300)]);
+    assert_eq!(feedback.statuses().last(), Some((28, None)));
+}
+
+#[test]
+fn transport_wide_feedback_that_promises_more_than_it_has_is_not_read() {
+    let body = |count: u16, rest: &[u8]| [&[0, 0][..], &count.to_be_bytes(), &[0, 0, 0, 0], rest].concat();
+    assert!(feedback_of(&transport_wide(&body(2, &[0x20, 2, 1, 1]))).is_some());
+    for (what, lacking) in [
+        ("a delta that is not there", body(2, &[0x20, 2, 1])),
+        ("padding taken for a delta", body(3, &[0x20, 3, 1, 1])),
+        ("a chunk that is not there", body(8, &[0x00, 4])),
+        ("runs of nothing", body(1, &[0; 2].map(|_: u8| 0))),
+        ("a reserved symbol", body(1, &[0x60, 1, 1, 1])),
+        ("no status at all", body(0, &[0x20, 2, 1, 1])),
+    ] {
+        assert_eq!(feedback_of(&transport_wide(&lacking)), None, "{what}");
+    }
+    assert_eq!(feedback_of(&[0xaf, 205, 0, 3, 0, 0, 0, 1, 0, 0, 0, 2, 0, 0, 0, 200]), None, "more padding than packet");
+}
+
+#[test]
+fn a_few_bytes_can_state_the_longest_feedback_and_not_one_status_more() {
+    let runs = [0x1f, 0xff].repeat(9);
+    let bytes = transport_wide(&[&[0xff, 0xfe, 0xff, 0xff, 0, 0, 0, 0][..], &runs].concat());
+    let feedback = feedback_of(&bytes).unwrap();
+    assert_eq!((feedback.received(), feedback.lost()), (0, 65_535));
+    assert_eq!(feedback.statuses().count(), 65_535);
+    assert_eq!(feedback.statuses().nth(2), Some((0, None)), "sequence numbers wrap");
+}
+
+#[test]
+fn an_estimate_is_its_mantissa_shifted_and_nonsense_is_none() {
+    let estimate = |exponent: u32, mantissa: u32| {
+        let word = 1 << 24 | exponent << 18 | mantissa;
+        let mut bytes = vec![0x80 | 15, 206, 0, 5, 0, 0, 0, 1, 0, 0, 0, 0];
+        bytes.extend(b"REMB");
+        bytes.extend(word.to_be_bytes());
+        bytes.extend([0, 0, 0, 7]);
+        match packets(&bytes).unwrap().next() {
+            Some(Packet::Estimate { bits_per_second }) => Some(bits_per_second),
+            _ => None,
+        }
+    };
+    assert_eq!(estimate(3, 200_000), Some(1_600_000));
+    assert_eq!(estimate(63, 0), Some(0));
+    assert_eq!(estimate(63, 2), None);
+    let other = [0x80 | 15, 206, 0, 4, 0, 0, 0, 1, 0, 0, 0, 0, b'N', b'O', b'N', b'E', 0, 0, 0, 0];
+    assert_eq!(packets(&other).unwrap().next(), Some(Packet::Other));
+}
+
+/// Deltas as they come: none, small, large, negative.
+fn any_status() -> impl Strategy<Value = Option<i16>> {
+    prop_oneof![3 => Just(None), 5 => (0_i16..256).prop_map(Some), 1 => any::<i16>().prop_map(Some)]
+}
+
+proptest! {
+    #[test]
+    fn an_independent_writers_transport_feedback_reads_back(
+        base: u16,
+        reference in 0_u32..1 << 23,
+        runs in prop::collection::vec((any_status(), 1_usize..40), 1..20),
+    ) {
+        use rtcp_types::{RtcpPacketWriterExt, TransportFeedback as Theirs, Twcc, TwccPacketStatus};
+        let statuses: Vec<_> = runs.iter().flat_map(|(status, len)| vec![*status; *len]).collect();
+        let theirs: Vec<_> = statuses
+            .iter()
+            .map(|status| status.map_or(TwccPacketStatus::NotReceived, |delta| TwccPacketStatus::Received { delta }))
+            .collect();
+        let fci = Twcc::builder(base, reference, 3, &theirs, None);
+        let mut bytes = [0; 4096];
+        let len = Theirs::builder_owned(fci).sender_ssrc(1).media_ssrc(2).write_into(&mut bytes).unwrap();
+        let feedback = feedback_of(&bytes[..len]).unwrap();
+        prop_assert_eq!(feedback.reference_time_64ms, reference.cast_signed());
+        prop_assert_eq!(usize::from(feedback.received()), statuses.iter().flatten().count());
+        let read: Vec<_> = feedback.statuses().collect();
+        let expected: Vec<_> = (0..).map(|at| base.wrapping_add(at)).zip(statuses).collect();
+        prop_assert_eq!(read, expected);
+    }
+
+    #[test]
+    fn any_body_reads_as_an_independent_reader_has_it_or_not_at_all(body in prop::collection::vec(any::<u8>(), 8..80)) {
+        use rtcp_types::{FciParser, Twcc, TwccPacketStatus};
+        // Few statuses, else random bytes are hardly ever enough.
+        let mut body = body;
+        body[2] = 0;
+        let theirs: Result<Vec<_>, _> = Twcc::parse(&body).unwrap().packets().collect();
+        let theirs = theirs.ok().filter(|statuses| statuses.len() == usize::from(body[3]) && body[3] > 0);
+        let bytes = transport_wide(&body);
+        let ours = feedback_of(&bytes).map(|feedback| feedback.statuses().collect::<Vec<_>>());
+        let theirs = theirs.map(|statuses| {
+            let plain = |status| match status {
+                TwccPacketStatus::Received { delta } => Some(delta),
+                TwccPacketStatus::NotReceived => None,
+            };
+            statuses.into_iter().map(|(at, status)| (at, plain(status))).collect::<Vec<_>>()
+        });
+        prop_assert_eq!(ours, theirs);
     }
 }

@@ -146,6 +146,8 @@ impl Publisher {
                 Packet::SenderReport { .. }
                 | Packet::ReceiverReport { .. }
                 | Packet::FullIntra { .. }
+                | Packet::TransportWide(_)
+                | Packet::Estimate { .. }
                 | Packet::Goodbye { .. }
                 | Packet::Other => {}
             }

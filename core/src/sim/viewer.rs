@@ -135,6 +135,8 @@ impl Viewer {
                 | Packet::Nack { .. }
                 | Packet::PictureLoss { .. }
                 | Packet::FullIntra { .. }
+                | Packet::TransportWide(_)
+                | Packet::Estimate { .. }
                 | Packet::Other => {}
             }
         }

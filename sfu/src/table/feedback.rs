@@ -2,7 +2,7 @@
 
 use tidewire_core::count::{Counter, Discard};
 use tidewire_core::machine::{Datagram, Egress};
-use tidewire_core::rtcp::{self, Packet};
+use tidewire_core::rtcp::{self, Packet, TransportFeedback};
 use tidewire_core::time::Instant;
 
 use super::SessionTable;
@@ -58,8 +58,26 @@ impl SessionTable {
                     self.wish(now, slot, media);
                 }
             }
+            Packet::TransportWide(feedback) => self.hear_transport(now, slot, feedback),
+            Packet::Estimate { bits_per_second } => {
+                if let Some(delivery) = self.deliveries.at_mut(slot) {
+                    delivery.estimate_bps = Some(*bits_per_second);
+                    self.tally.count(Counter::EstimatesReceived);
+                }
+            }
             // A viewer's goodbye says nothing that its consent does not say better.
             Packet::Goodbye { .. } | Packet::Other => {}
+        }
+    }
+
+    fn hear_transport(&mut self, now: Instant, slot: u32, feedback: &TransportFeedback<'_>) {
+        let Some(delivery) = self.deliveries.at_mut(slot) else { return };
+        match delivery.hear(now, feedback) {
+            Ok(()) => {
+                self.tally.count(Counter::TransportFeedbackReceived);
+                self.tally.add(Counter::TransportFeedbackStatuses, feedback.status_count.into());
+            }
+            Err(reason) => self.tally.discard(reason),
         }
     }
 

@@ -13,6 +13,7 @@ use tidewire_core::time::Instant;
 use super::SessionTable;
 use crate::command::{Event, OpenDownstream, OpenUpstream, PublicationId, SessionId};
 use crate::connection::{Connection, Role};
+use crate::delivery::Delivery;
 use crate::downstream::Downstream;
 use crate::session::Session;
 use crate::upstream::Upstream;
@@ -39,6 +40,7 @@ impl SessionTable {
         }
         if self.open(now, open.connection, open.local, &open.agreement, Role::Downstream(Box::new(downstream))) {
             self.session(open.session).watch(open.publication, open.connection.slot);
+            self.deliveries.put(open.connection.slot, Delivery::default());
         }
     }
 
@@ -198,6 +200,7 @@ impl SessionTable {
     }
 
     fn leave(&mut self, session: SessionId, publication: PublicationId, slot: u32) {
+        self.deliveries.take(slot);
         if let Some(session) = self.sessions.at_mut(session.0) {
             session.leave(publication, slot);
         }

@@ -23,6 +23,7 @@ use tidewire_core::time::Instant;
 use self::slots::Slots;
 use crate::command::{Command, Event, SessionId};
 use crate::connection::Connection;
+use crate::delivery::Delivery;
 use crate::fanout::{Floor, Item};
 use crate::paths::PathIndex;
 use crate::session::Session;
@@ -49,6 +50,8 @@ pub struct SessionTable {
     ufrags: Ufrags,
     connections: Slots<Connection>,
     upstreams: Slots<Upstream>,
+    /// What viewers report, under their connections' slots.
+    deliveries: Slots<Delivery>,
     sessions: Slots<Session>,
     paths: PathIndex,
     timers: Timers,
@@ -70,6 +73,7 @@ impl SessionTable {
             ufrags: Ufrags::new(&config.secret),
             connections: Slots::default(),
             upstreams: Slots::default(),
+            deliveries: Slots::default(),
             sessions: Slots::default(),
             paths: PathIndex::new(random.next_u64()),
             timers: Timers::default(),
@@ -80,6 +84,12 @@ impl SessionTable {
             random,
             tally: Tally::default(),
         }
+    }
+
+    /// What a viewer has reported of its transport so far; nothing for others.
+    pub fn delivery(&self, viewer: ConnectionId) -> Option<Delivery> {
+        self.connections.at(viewer.slot).filter(|connection| connection.id == viewer)?;
+        self.deliveries.at(viewer.slot).copied()
     }
 
     /// The connection, if it is still the one that was meant.

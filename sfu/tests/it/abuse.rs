@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use tidewire_core::count::{Counter, Discard};
+use tidewire_core::limits::FEEDBACK_STATUSES_PER_SECOND_MAX;
 use tidewire_core::machine::{Machine, Path};
 use tidewire_core::random::Seeded;
 use tidewire_core::rtcp::Writer;
@@ -42,6 +43,7 @@ fn accounted(call: &Call) -> u64 {
         Discard::RepairGone,
         Discard::RepairTooSoon,
         Discard::RepairBudget,
+        Discard::FeedbackBudget,
     ];
     let refused = Discard::ALL.iter().filter(|reason| !outgoing.contains(reason));
     taken.iter().map(|counter| tally.of(*counter)).sum::<u64>()
@@ -110,4 +112,67 @@ fn a_storm_of_nacks_draws_no_more_than_the_viewers_credit() {
     assert!(tally.discarded(Discard::RepairBudget) + tally.discarded(Discard::RepairTooSoon) > 0);
     // Two seconds of about 0.8 Mb/s, half of that again, and what was saved up.
     assert!(bytes < 200_000 + 100_000 + 140_000, "{bytes}");
+}
+
+/// A transport-wide feedback that states this many packets as arrived and as many as lost, in runs.
+fn transport_feedback(each: u16) -> Vec<u8> {
+    let body = [&[0; 2][..], &(2 * each).to_be_bytes(), &[0; 4], &(0x2000 | each).to_be_bytes(), &each.to_be_bytes()];
+    let mut bytes = [&[0x8f, 205, 0, 0, 0, 0, 0, 1, 0, 0, 0, 2][..], &body.concat()].concat();
+    bytes.resize((bytes.len() + usize::from(each)).next_multiple_of(4), 4);
+    let words = (bytes.len() / 4 - 1) as u16;
+    bytes[2..4].copy_from_slice(&words.to_be_bytes());
+    bytes
+}
+
+fn say(call: &mut Call, rtcp: &[u8]) {
+    call.world.actors[1].peer().send_rtcp(rtcp);
+    call.run(Duration::from_millis(1));
+}
+
+#[test]
+fn transport_feedback_is_read_into_the_viewers_record() {
+    let mut call = running_call();
+    say(&mut call, &transport_feedback(100));
+    say(&mut call, &[0x8f, 206, 0, 4, 0, 0, 0, 1, 0, 0, 0, 0, b'R', b'E', b'M', b'B', 0, 0x0f, 0, 0]);
+    call.run(Duration::from_millis(20));
+    let delivery = call.world.machine.delivery(call.world.actors[1].connection).unwrap();
+    assert_eq!((delivery.received, delivery.lost, delivery.estimate_bps), (100, 100, Some(196_608 << 3)));
+    let tally = call.world.machine.tally();
+    assert_eq!((tally.of(Counter::TransportFeedbackReceived), tally.of(Counter::TransportFeedbackStatuses)), (1, 200));
+    assert_eq!(call.world.machine.delivery(call.world.actors[0].connection), None, "a publisher has no such record");
+}
+
+#[test]
+fn a_storm_of_transport_feedback_is_read_up_to_its_bound_and_disturbs_nobody() {
+    let mut call = running_call();
+    let before = call.world.viewers().next().unwrap().log.len();
+    // Nearly a hundred times what a viewer may: long ones, then many short ones.
+    for round in 0..2_000 {
+        say(&mut call, &transport_feedback(if round < 1_000 { 400 } else { 1 }));
+    }
+    call.run(Duration::from_millis(20));
+    let tally = call.world.machine.tally();
+    let (read, refused) = (tally.of(Counter::TransportFeedbackStatuses), tally.discarded(Discard::FeedbackBudget));
+    assert!(read > FEEDBACK_STATUSES_PER_SECOND_MAX && read <= 3 * FEEDBACK_STATUSES_PER_SECOND_MAX, "{read}");
+    assert_eq!(tally.of(Counter::TransportFeedbackReceived) + refused, 2_000);
+    assert_eq!(accounted(&call), tally.of(Counter::Received));
+    let viewer = call.world.viewers().next().unwrap();
+    assert!(viewer.log.len() > before + 250, "the viewer is served as before");
+}
+
+#[test]
+fn transport_feedback_that_lies_about_itself_is_passed_over() {
+    let mut call = running_call();
+    let honest = transport_feedback(8);
+    for at in 12..honest.len() {
+        for lie in [0, 0x7f, 0xff] {
+            let mut bytes = honest.clone();
+            bytes[at] = lie;
+            say(&mut call, &bytes);
+        }
+    }
+    call.run(Duration::from_millis(20));
+    assert_eq!(accounted(&call), call.world.machine.tally().of(Counter::Received));
+    let delivery = call.world.machine.delivery(call.world.actors[1].connection).unwrap();
+    assert!(delivery.received <= 16 * 3 * honest.len() as u64, "no more than the bytes can carry: {delivery:?}");
 }
