@@ -54,8 +54,17 @@ pub const AUDIO_RING: (usize, usize) = (256, 64 * 1024);
 /// Packets and bytes of a video stream's retransmission ring: 3 s at 2.5 Mb/s, one key frame of a megabyte at most.
 pub const VIDEO_RING: (usize, usize) = (1024, 1024 * 1024);
 
-/// Packets of one fan-out round of a session: four batches, what a loaded shard takes in between two rounds.
+/// Packets of one fan-out round of a session, and of those that wait for the next: four batches, what a loaded shard takes in
+/// in one turn.
 pub const ROUND_LEN_MAX: usize = 4 * BATCH_LEN_MAX;
+
+/// How long anything may wait for a fan-out round before the video that can be done without is dropped: beyond half a
+/// second people talk past each other.
+pub const WAIT_MAX: Duration = Duration::from_millis(500);
+
+/// A fan-out in which anything waits this long is behind, and its shard repeats nothing to anybody: longer than a round
+/// takes that brings a key frame of 100 packets to 1,000 viewers.
+pub const BEHIND_AFTER: Duration = Duration::from_millis(200);
 
 /// Events towards the handshake threads that wait in a table: two datagrams of a ClientHello for 2,000 joiners at once.
 pub const HANDSHAKE_QUEUE_MAX: usize = 4096;
@@ -66,6 +75,13 @@ pub const RTCP_LEN_MAX: usize = 1200;
 /// Ended connections whose way is remembered for a last word: everybody, when a shard of a large broadcast shuts down.
 pub const PARTING_MAX: usize = 4096;
 
+/// Statuses of transport-wide feedback that are read from one viewer in a second: the packets of 20 Mb/s in packets of 1,200
+/// bytes, four times over, since what is reported late or twice counts again.
+pub const FEEDBACK_STATUSES_PER_SECOND_MAX: u64 = 8192;
+
+/// What a feedback packet costs at least, in statuses: reading its head costs as much as its bytes.
+pub const FEEDBACK_STATUSES_MIN: u16 = 16;
+
 /// Local addresses, and so sockets, of one shard.
 pub const SOCKETS_MAX: usize = 64;
 
@@ -74,13 +90,6 @@ pub const SOCKET_BUFFER_LEN: usize = 4 << 20;
 
 /// Bytes of the largest UDP message: 65,535 less the headers of IPv4 and UDP.
 pub const MESSAGE_LEN_MAX: usize = 65_507;
-
-/// Statuses of transport-wide feedback that are read from one viewer in a second: the packets of 20 Mb/s in packets of 1,200
-/// bytes, four times over, since what is reported late or twice counts again.
-pub const FEEDBACK_STATUSES_PER_SECOND_MAX: u64 = 8192;
-
-/// What a feedback packet costs at least, in statuses: reading its head costs as much as its bytes.
-pub const FEEDBACK_STATUSES_MIN: u16 = 16;
 
 /// Bytes that a shard seals before it must flush: one slice of a fan-out, small enough to stay in the cache.
 pub const EGRESS_LEN: usize = 256 * 1024;

@@ -19,7 +19,7 @@ use crate::media::Media;
 use crate::report::{self, Report};
 use crate::settings::{Settings, Sources};
 use crate::shutdown::{SHUTDOWN_MAX, Signals};
-use crate::{logs, metrics, output, tls};
+use crate::{logs, metrics, output, overload, tls};
 
 /// Runs until told to end. Fails when the start fails, or when something ends that should not.
 pub(crate) fn run(sources: &Sources) -> Result<()> {
@@ -46,6 +46,8 @@ async fn serve(settings: &Settings, addresses: &Addresses, listener: TcpListener
     let gateway = Gateway::new(config(settings), link, events_heard);
     let readiness = Readiness::default();
     let routes = gateway.router().merge(health::routes(readiness.clone())).merge(metrics::routes(media.counts()));
+    // Ends with the runtime.
+    drop(tokio::spawn(overload::watch(media.counts())));
     let mut server = Server::start(listener, tls, routes)?;
     readiness.begin();
     let (packets, kernel) = (media.packets(), report::kernel());

@@ -16,6 +16,7 @@ mod http;
 mod tls;
 mod health;
 mod metrics;
+mod overload;
 mod report;
 mod logs;
 mod output;

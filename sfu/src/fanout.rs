@@ -2,13 +2,14 @@
 //!
 //! A round is a list of packets and a cursor over the viewers; it can stop after any viewer and go on later, so that a
 //! key frame to a thousand viewers never holds up receiving. All packets of a round for one viewer follow each other,
-//! audio first, so that the egress can send them as one train. While a round is under way, audio that arrives gets a
-//! round of its own and overtakes.
+//! audio first, so that the egress can send them as one train. Audio has a round of its own, which goes first, while
+//! another is under way or when not everything can go out in one slice. What waits for a round, and what is dropped
+//! when rounds take too long, is `waiting`'s.
 
 use arrayvec::ArrayVec;
 use tidewire_core::codec::Kind;
 use tidewire_core::count::{Counter, Discard, Tally};
-use tidewire_core::limits::ROUND_LEN_MAX;
+use tidewire_core::limits::{BEHIND_AFTER, ROUND_LEN_MAX};
 use tidewire_core::machine::{Egress, Progress};
 use tidewire_core::ring::Stored;
 use tidewire_core::time::Instant;
@@ -17,6 +18,7 @@ use crate::connection::{Connection, Role};
 use crate::downstream::{Downstream, Forwarded, Way};
 use crate::table::slots::Slots;
 use crate::upstream::{Accepted, SenderReport, Upstream};
+use crate::waiting::Waiting;
 
 /// Something that every viewer of a track gets.
 #[derive(Clone, Copy, Debug)]
@@ -33,7 +35,7 @@ pub(crate) enum Item {
 }
 
 impl Item {
-    const fn is_audio(&self) -> bool {
+    pub(crate) const fn is_audio(&self) -> bool {
         matches!(self, Self::Packet { accepted: Accepted { kind: Kind::Audio, .. }, .. })
     }
 }
@@ -52,7 +54,7 @@ pub(crate) struct Floor<'a, E> {
 /// A session's packets on their way out.
 #[derive(Debug, Default)]
 pub(crate) struct FanOut {
-    pending: Vec<Item>,
+    waiting: Waiting,
     main: Round,
     audio: Round,
 }
@@ -65,23 +67,29 @@ struct Round {
 }
 
 impl FanOut {
-    /// Queues an item; gives it back when a whole round is waiting already.
-    pub(crate) fn push(&mut self, item: Item) -> Result<(), Discard> {
-        if self.pending.len() >= ROUND_LEN_MAX {
-            return Err(Discard::Overrun);
-        }
-        self.pending.push(item);
-        Ok(())
+    /// Queues an item, for which others may have to go. Returns the track whose key frame is needed since.
+    pub(crate) fn push(&mut self, now: Instant, item: Item, tally: &mut Tally) -> Option<(u32, u8)> {
+        self.waiting.push(now, item, &self.main.items, tally)
+    }
+
+    /// Whether anything has waited for so long that the shard must be called behind.
+    pub(crate) fn is_behind(&self, now: Instant) -> bool {
+        self.waiting.since().is_some_and(|since| now.since(since) > BEHIND_AFTER)
+    }
+
+    /// An upstream is gone.
+    pub(crate) fn forget(&mut self, upstream: u32) {
+        self.waiting.forget(upstream);
     }
 
     /// Goes on until everything is sent or the budget is used up.
     pub(crate) fn run<E: Egress>(&mut self, viewers: &[u32], floor: &mut Floor<'_, E>) -> Progress {
         loop {
-            self.load();
+            self.load(viewers.len(), floor);
             if self.audio.run(viewers, floor) == Progress::More || self.main.run(viewers, floor) == Progress::More {
                 return Progress::More;
             }
-            if self.pending.is_empty() {
+            if self.waiting.is_empty() {
                 return Progress::Done;
             }
         }
@@ -92,15 +100,19 @@ impl FanOut {
         [&mut self.main.cursor, &mut self.audio.cursor]
     }
 
-    /// Moves what waits into rounds.
-    fn load(&mut self) {
-        if self.main.items.is_empty() {
-            self.main.items.extend(self.pending.iter().filter(|item| item.is_audio()));
-            self.main.items.extend(self.pending.iter().filter(|item| !item.is_audio()));
-            self.pending.clear();
-        } else if self.audio.items.is_empty() && self.pending.iter().any(Item::is_audio) {
-            self.audio.items.extend(self.pending.iter().filter(|item| item.is_audio()));
-            self.pending.retain(|item| !item.is_audio());
+    /// Moves what waits into rounds. Audio goes along with the rest only where all of it goes out in this slice: else
+    /// the last viewer's would wait for the first one's video, and be overtaken by audio that comes meanwhile.
+    fn load<E>(&mut self, viewers: usize, floor: &mut Floor<'_, E>) {
+        let is_idle = self.main.items.is_empty();
+        // A viewer who starts is told of two clocks besides.
+        let fits = viewers.saturating_mul(self.waiting.len() + 2) <= *floor.budget;
+        if is_idle && fits && self.audio.items.is_empty() {
+            self.waiting.take_audio(&mut self.main.items);
+        } else if self.audio.items.is_empty() {
+            self.waiting.take_audio(&mut self.audio.items);
+        }
+        if is_idle {
+            self.waiting.take_rest(&mut self.main.items, floor.upstreams, floor.tally);
         }
     }
 }

@@ -21,6 +21,7 @@ mod session;
 mod table;
 mod timers;
 mod upstream;
+mod waiting;
 
 pub use command::{Command, Event, OpenDownstream, OpenUpstream, PublicationId, SessionId};
 pub use control::{Control, Entropy, Handled, ShardPlan};

@@ -2,12 +2,14 @@
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use super::collected::Collected;
 use super::network::{Flight, Link, Network};
 use super::peer::{Heard, Peer};
 use super::publisher::Publisher;
 use super::viewer::Viewer;
+use crate::count::Counter;
 use crate::handshake::{Progress as Handshake, Request};
 use crate::id::ConnectionId;
 use crate::machine::{Batch, Budget, Datagram, Machine, Path, Progress};
@@ -77,6 +79,10 @@ pub struct World<M: Machine> {
     network: Network,
     server: SocketAddr,
     budget: Budget,
+    /// When the machine became slow, what it had forwarded by then, and how many packets it has time for in a millisecond.
+    slow: Option<(Instant, u64, u64)>,
+    /// Whether the machine had more to forward than time.
+    unfinished: bool,
     keyed: BTreeSet<ConnectionId>,
 }
 
@@ -91,6 +97,8 @@ impl<M: Machine> World<M> {
             network: Network::new(seed, link),
             server,
             budget,
+            slow: None,
+            unfinished: false,
             keyed: BTreeSet::new(),
         }
     }
@@ -108,6 +116,11 @@ impl<M: Machine> World<M> {
             self.step();
         }
         self.now = end;
+    }
+
+    /// From now on the machine has time to forward this many packets in a millisecond; `None`: as many as there are.
+    pub fn slow_down(&mut self, packets_per_ms: Option<u64>) {
+        self.slow = packets_per_ms.map(|packets| (self.now, self.machine.tally().of(Counter::Forwarded), packets));
     }
 
     /// Hands the machine a datagram that no actor sent.
@@ -133,7 +146,8 @@ impl<M: Machine> World<M> {
 
     fn next(&self) -> Option<Instant> {
         let actors = self.actors.iter().filter_map(Actor::deadline).min();
-        [self.network.next(), self.machine.poll_timeout(), actors].into_iter().flatten().min()
+        let unfinished = self.unfinished.then(|| self.now + Duration::from_millis(1));
+        [self.network.next(), self.machine.poll_timeout(), actors, unfinished].into_iter().flatten().min()
     }
 
     fn step(&mut self) {
@@ -169,7 +183,7 @@ impl<M: Machine> World<M> {
         while let Some(request) = self.machine.poll_handshake() {
             self.shake(request, &mut egress);
         }
-        while self.machine.forward(self.now, self.budget, &mut egress) == Progress::More {}
+        self.forward(&mut egress);
         while let Some(event) = self.machine.poll_event() {
             self.events.push(event);
         }
@@ -180,6 +194,20 @@ impl<M: Machine> World<M> {
             self.network.send(self.now, Flight { from: self.server, to: path.remote, bytes });
         }
         self.collect();
+    }
+
+    /// Forwards until nothing is left or the machine's time is over.
+    fn forward(&mut self, egress: &mut Collected) {
+        self.unfinished = true;
+        while self.unfinished && self.has_time() {
+            self.unfinished = self.machine.forward(self.now, self.budget, egress) == Progress::More;
+        }
+    }
+
+    fn has_time(&self) -> bool {
+        let Some((since, before, per_ms)) = self.slow else { return true };
+        let allowed = per_ms * (self.now.since(since).as_millis() as u64 + 1);
+        self.machine.tally().of(Counter::Forwarded) - before < allowed
     }
 
     /// Stands in for a handshake thread: every hello is answered, the first one gives keys.

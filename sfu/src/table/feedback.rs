@@ -37,7 +37,7 @@ impl SessionTable {
         let Some(upstream) = self.upstreams.at_mut(slot) else { return };
         let session = upstream.session;
         if let Some(track) = upstream.read_rtcp(packet, now) {
-            self.queue(session, Item::Report { upstream: slot, track });
+            self.queue(now, session, Item::Report { upstream: slot, track });
         }
     }
 
@@ -89,6 +89,14 @@ impl SessionTable {
         lost: impl Iterator<Item = u16>,
         egress: &mut E,
     ) {
+        if self.behind {
+            // A repair is answered at once, and so ahead of everybody who waits for what was never sent.
+            for _ in lost {
+                self.tally.count(Counter::NacksReceived);
+                self.tally.discard(Discard::OverloadRepair);
+            }
+            return;
+        }
         let publisher = self.publisher_of(slot);
         let Some(upstream) = publisher.and_then(|publisher| self.upstreams.at(publisher)) else { return };
         let Some(connection) = self.connections.at_mut(slot) else { return };
@@ -106,10 +114,7 @@ impl SessionTable {
             self.tally.discard(Discard::UnknownSsrc);
             return;
         };
-        if let Some(upstream) = self.upstreams.at_mut(publisher) {
-            upstream.want_key_frame(now, track);
-        }
-        self.arm_feedback(publisher);
+        self.want_key_frame(now, publisher, track);
     }
 
     /// The slot of whoever publishes what this viewer watches.

@@ -189,6 +189,7 @@ impl SessionTable {
     fn unpublish(&mut self, slot: u32) {
         let Some(upstream) = self.upstreams.take(slot) else { return };
         let Some(session) = self.sessions.at_mut(upstream.session.0) else { return };
+        session.fan_out.forget(slot);
         if session.unpublish(upstream.publication, slot) {
             for viewer in session.watchers(upstream.publication) {
                 if let Some(Role::Downstream(downstream)) = self.connections.at_mut(*viewer).map(|one| &mut one.role) {

@@ -57,6 +57,8 @@ pub struct SessionTable {
     timers: Timers,
     /// Sessions with something to forward.
     queued: VecDeque<SessionId>,
+    /// Whether the last slice left a fan-out that waits for too long.
+    behind: bool,
     events: VecDeque<Event>,
     handshakes: VecDeque<handshake::Request>,
     /// Where connections went that ended a moment ago.
@@ -78,6 +80,7 @@ impl SessionTable {
             paths: PathIndex::new(random.next_u64()),
             timers: Timers::default(),
             queued: VecDeque::new(),
+            behind: false,
             events: VecDeque::new(),
             handshakes: VecDeque::new(),
             parting: VecDeque::new(),
@@ -98,18 +101,26 @@ impl SessionTable {
     }
 
     /// Queues something for all viewers of a session.
-    fn queue(&mut self, id: SessionId, item: Item) {
+    fn queue(&mut self, now: Instant, id: SessionId, item: Item) {
         let Some(session) = self.sessions.at_mut(id.0) else { return };
         if session.viewers().is_empty() {
             return;
         }
-        if let Err(reason) = session.fan_out.push(item) {
-            self.tally.discard(reason);
-        }
+        let starved = session.fan_out.push(now, item, &mut self.tally);
         if !session.queued {
             session.queued = true;
             self.queued.push_back(id);
         }
+        if let Some((upstream, track)) = starved {
+            self.want_key_frame(now, upstream, track);
+        }
+    }
+
+    fn want_key_frame(&mut self, now: Instant, publisher: u32, track: u8) {
+        if let Some(upstream) = self.upstreams.at_mut(publisher) {
+            upstream.want_key_frame(now, track);
+        }
+        self.arm_feedback(publisher);
     }
 
     /// Makes sure that the upstream's next deadline wakes the shard.
@@ -201,6 +212,7 @@ impl Machine for SessionTable {
 
     fn forward<E: Egress>(&mut self, now: Instant, budget: Budget, egress: &mut E) -> Progress {
         let mut left = budget.packets_max;
+        self.behind = false;
         while let Some(id) = self.queued.pop_front() {
             let Some(session) = self.sessions.at_mut(id.0) else { continue };
             let mut floor = Floor {
@@ -216,7 +228,10 @@ impl Machine for SessionTable {
                     session.queued = false;
                     self.drop_if_empty(id);
                 }
-                Progress::More => self.queued.push_back(id),
+                Progress::More => {
+                    self.behind |= session.fan_out.is_behind(now);
+                    self.queued.push_back(id);
+                }
             }
             if left == 0 {
                 break;

@@ -89,7 +89,7 @@ impl SessionTable {
         let arrival = datagram.arrival.min(now);
         let accepted = upstream.accept(arrival, &packet.header, packet.index, bytes, &mut self.tally)?;
         let session = upstream.session;
-        self.queue(session, Item::Packet { upstream: slot, accepted });
+        self.queue(now, session, Item::Packet { upstream: slot, accepted });
         self.arm_feedback(slot);
         Ok(())
     }

@@ -18,6 +18,7 @@ use tidewire_core::rtp::{self, Header};
 use tidewire_core::time::Instant;
 
 use self::sources::{Origin, Role, Sources};
+use self::track::Taken;
 pub(crate) use self::track::{SenderReport, Track};
 use crate::command::{PublicationId, SessionId};
 use crate::timers::Armed;
@@ -30,6 +31,19 @@ pub(crate) struct Accepted {
     pub(crate) epoch: u32,
     pub(crate) sequence: u64,
     pub(crate) kind: Kind,
+    pub(crate) timestamp: u32,
+    pub(crate) part: FramePart,
+}
+
+/// What a packet is to those that decode it. Says nothing about audio.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum FramePart {
+    /// The first packet of a key frame: with it, decoding can begin.
+    KeyFrameStart,
+    /// Another packet of the same frame.
+    KeyFrame,
+    /// Of a frame that builds on those before it.
+    Dependent,
 }
 
 /// See the module's description.
@@ -79,7 +93,7 @@ impl Upstream {
         };
         let at = usize::from(origin.track);
         let track = self.tracks.get_mut(at).ok_or(Discard::UnknownSsrc)?;
-        let (sequence, arrival) = match origin.role {
+        let taken = match origin.role {
             Role::Primary => track.take_primary(now, header, index, packet)?,
             Role::Repair => track.take_repair(now, header, packet)?,
         };
@@ -87,10 +101,11 @@ impl Upstream {
             Role::Primary => Counter::RtpAccepted,
             Role::Repair => Counter::RtxAccepted,
         });
-        if arrival == Arrival::Jumped && track.kind == Kind::Video {
+        if taken.arrival == Arrival::Jumped && track.kind == Kind::Video {
             track.key_frames.want(now);
         }
-        Ok(Accepted { track: origin.track, epoch: track.epoch, sequence, kind: track.kind })
+        let Taken { sequence, timestamp, part, .. } = taken;
+        Ok(Accepted { track: origin.track, epoch: track.epoch, sequence, kind: track.kind, timestamp, part })
     }
 
     /// Reads what the publisher reports; returns the track whose sender report is new.

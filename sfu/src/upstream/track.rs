@@ -15,9 +15,9 @@ use tidewire_core::rtp::Header;
 use tidewire_core::time::Instant;
 
 use super::key_frames::KeyFrames;
-use super::original_sequence;
 use super::reception::Reception;
 use super::sources::Role;
+use super::{FramePart, original_sequence};
 
 /// Reports go out once a second: often enough for a sender that knows its path by nothing else.
 pub(super) const REPORT_INTERVAL: Duration = Duration::from_secs(1);
@@ -32,6 +32,14 @@ pub(crate) struct SenderReport {
     pub(crate) arrival: Instant,
 }
 
+/// A packet that was put into its track's ring.
+pub(super) struct Taken {
+    pub(super) sequence: u64,
+    pub(super) arrival: Arrival,
+    pub(super) timestamp: u32,
+    pub(super) part: FramePart,
+}
+
 #[derive(Debug)]
 pub(crate) struct Track {
     pub(crate) kind: Kind,
@@ -44,6 +52,8 @@ pub(crate) struct Track {
     pub(crate) key_frames: KeyFrames,
     pub(crate) report: Option<SenderReport>,
     primary: Option<u32>,
+    /// The timestamp of the last key frame, by which its other packets are known.
+    key_frame_at: Option<u32>,
     last_arrival: Instant,
     gaps: Gaps,
     reception: Reception,
@@ -61,6 +71,7 @@ impl Track {
             key_frames: KeyFrames::default(),
             report: None,
             primary: media.sources.first().map(|source| source.primary),
+            key_frame_at: None,
             last_arrival: Instant::ORIGIN,
             gaps: Gaps::default(),
             reception: Reception::default(),
@@ -88,6 +99,7 @@ impl Track {
             self.gaps = Gaps::default();
             self.reception = Reception::default();
             self.report = None;
+            self.key_frame_at = None;
         }
         self.primary = Some(ssrc);
         true
@@ -99,7 +111,7 @@ impl Track {
         header: &Header,
         index: u64,
         packet: &[u8],
-    ) -> Result<(u64, Arrival), Discard> {
+    ) -> Result<Taken, Discard> {
         if self.primary != Some(header.ssrc) && !self.turn_to(now, header.ssrc) {
             return Err(Discard::UnknownSsrc);
         }
@@ -108,16 +120,10 @@ impl Track {
         let payload = header.payload(packet)?;
         self.last_arrival = now;
         self.reception.record(now, index, header.timestamp, self.formats[format].spec.clock_rate);
-        let arrival = self.store(now, format, index, header, packet, payload)?;
-        Ok((index, arrival))
+        self.store(now, format, index, header, packet, payload)
     }
 
-    pub(super) fn take_repair(
-        &mut self,
-        now: Instant,
-        header: &Header,
-        packet: &[u8],
-    ) -> Result<(u64, Arrival), Discard> {
+    pub(super) fn take_repair(&mut self, now: Instant, header: &Header, packet: &[u8]) -> Result<Taken, Discard> {
         let format = self.formats.iter().position(|format| format.rtx == Some(header.payload_type));
         let format = format.ok_or(Discard::UnknownPayloadType)?;
         let highest = self.gaps.highest().ok_or(Discard::RtxUseless)?;
@@ -125,8 +131,7 @@ impl Track {
         if !self.gaps.lacks(sequence) {
             return Err(Discard::RtxUseless);
         }
-        let arrival = self.store(now, format, sequence, header, packet, payload)?;
-        Ok((sequence, arrival))
+        self.store(now, format, sequence, header, packet, payload)
     }
 
     pub(super) fn reception_report(&mut self, now: Instant) -> Option<Report> {
@@ -165,7 +170,7 @@ impl Track {
         header: &Header,
         packet: &[u8],
         payload: &[u8],
-    ) -> Result<Arrival, Discard> {
+    ) -> Result<Taken, Discard> {
         let arrival = self.gaps.record(now, sequence);
         match arrival {
             Arrival::New | Arrival::Jumped | Arrival::Filled => {}
@@ -182,8 +187,17 @@ impl Track {
         }
         if key_frame {
             self.key_frames.arrived();
+            self.key_frame_at = Some(header.timestamp);
         }
-        Ok(arrival)
+        Ok(Taken { sequence, arrival, timestamp: header.timestamp, part: self.part_of(header.timestamp, key_frame) })
+    }
+
+    fn part_of(&self, timestamp: u32, starts_key_frame: bool) -> FramePart {
+        match (starts_key_frame, self.key_frame_at == Some(timestamp)) {
+            (true, _) => FramePart::KeyFrameStart,
+            (false, true) => FramePart::KeyFrame,
+            (false, false) => FramePart::Dependent,
+        }
     }
 }
 

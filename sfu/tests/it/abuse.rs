@@ -44,6 +44,11 @@ fn accounted(call: &Call) -> u64 {
         Discard::RepairTooSoon,
         Discard::RepairBudget,
         Discard::FeedbackBudget,
+        Discard::OverloadRepair,
+        Discard::OverloadVideo,
+        Discard::OverloadReport,
+        Discard::OverloadKeyFrame,
+        Discard::OverloadAudio,
     ];
     let refused = Discard::ALL.iter().filter(|reason| !outgoing.contains(reason));
     taken.iter().map(|counter| tally.of(*counter)).sum::<u64>()

@@ -7,3 +7,4 @@ mod forwarding;
 mod lifecycle;
 mod network;
 mod nonces;
+mod overload;

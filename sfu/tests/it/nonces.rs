@@ -17,10 +17,10 @@ use crate::call::{Call, Wishes};
 /// Nonces of one direction: the viewer (which stands for its key), the SSRC, the 16-bit sequence number.
 ///
 /// A run is far shorter than 65,536 packets of a stream, so within it the sequence number stands for the index.
-type Seen = BTreeMap<(SocketAddr, u32, u16), Vec<u8>>;
+pub(crate) type Seen = BTreeMap<(SocketAddr, u32, u16), Vec<u8>>;
 
 /// Adds what was sent; panics when a nonce comes back with another content.
-fn note(seen: &mut Seen, sent: Vec<(Path, Vec<u8>)>) {
+pub(crate) fn note(seen: &mut Seen, sent: Vec<(Path, Vec<u8>)>) {
     for (path, bytes) in sent {
         if demux::classify(&bytes) != Ok(Class::Rtp) {
             continue;
