@@ -55,6 +55,11 @@ impl RetransmissionRing {
         }
     }
 
+    /// What such a ring allocates.
+    pub const fn bytes(packets: usize, bytes: usize) -> usize {
+        packets.next_power_of_two() * size_of::<Entry>() + bytes
+    }
+
     /// Stores a packet over the oldest ones. Returns whether it fitted: only one larger than the arena does not.
     pub fn insert(&mut self, sequence: u64, meta: Meta, extensions: &[u8], payload: &[u8]) -> bool {
         let len = extensions.len() + payload.len();

@@ -15,6 +15,7 @@ mod delivery;
 mod downstream;
 mod fanout;
 mod hashing;
+pub mod limits;
 mod paths;
 mod roll;
 mod session;
