@@ -150,15 +150,15 @@ registry! {
         RepairTooSoon = "repair_too_soon",
         /// Not sent again: the viewer's budget for repairs is used up.
         RepairBudget = "repair_budget",
-        /// Not sent again: the shard is behind, and what was never sent comes first.
+        /// Not sent again: the shard is behind, and what was never sent goes first.
         OverloadRepair = "overload_repair",
-        /// Not forwarded: dropped since the shard is behind; video between two key frames.
+        /// Sent to no viewer, since the shard is behind: video between two key frames.
         OverloadVideo = "overload_video",
-        /// Not passed on: dropped since the shard is behind; a sender report.
+        /// Sent to no viewer, since the shard is behind: a sender report.
         OverloadReport = "overload_report",
-        /// Not forwarded: dropped since the shard is behind and there was no other video left to drop; part of a key frame.
+        /// Sent to no viewer, since the shard is behind and no other video was left to drop: part of a key frame.
         OverloadKeyFrame = "overload_key_frame",
-        /// Not forwarded: dropped since the shard is behind and nothing else was left to drop; audio.
+        /// Sent to no viewer, since the shard is behind and nothing else was left to drop: audio.
         OverloadAudio = "overload_audio",
         /// A feedback packet that was not read: the viewer sent more of it than one viewer may.
         FeedbackBudget = "feedback_budget",

@@ -70,6 +70,11 @@ impl RetransmissionRing {
         }
     }
 
+    /// What such a ring allocates.
+    pub const fn bytes(packets: usize, bytes: usize) -> usize {
+        packets.next_power_of_two() * size_of::<Entry>() + bytes
+    }
+
     /// Stores a packet over the oldest ones. Returns whether it fitted: only one larger than the arena does not.
     ///
     /// A packet without payload (its publisher's padding, taken off) gets one byte of padding of its own, so that it keeps

@@ -16,6 +16,7 @@ mod downstream;
 mod fanout;
 mod hashing;
 mod level;
+pub mod limits;
 mod paths;
 mod roll;
 mod session;

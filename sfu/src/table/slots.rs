@@ -5,7 +5,7 @@
 //! copy every connection of a shard in the middle of a turn.
 
 /// Places of one chunk: few enough that a shard with one connection is small, and claiming a chunk is short.
-const CHUNK_LEN: usize = 64;
+pub(crate) const CHUNK_LEN: usize = 64;
 
 #[derive(Debug)]
 pub(crate) struct Slots<T> {

@@ -79,6 +79,21 @@ fn a_publisher_that_takes_over_continues_every_stream() {
 }
 
 #[test]
+fn a_viewer_still_without_keys_hears_the_publisher_that_took_over() {
+    let mut call = Call::new(7, PERFECT);
+    call.publish("sea", Wishes::default(), Instant::from_millis(10_000));
+    call.run(Duration::from_secs(1));
+    call.watch("sea", Wishes::default());
+    call.publish("sea", Wishes::default(), Instant::from_millis(10_000));
+    call.run(Duration::from_secs(1));
+    let viewer = call.world.viewers().next().unwrap();
+    assert!(by_kind(viewer).values().all(|deliveries| deliveries.len() > 20) && by_kind(viewer).len() == 2);
+    let successor = call.world.publishers().last().unwrap().log[0].stream / 100;
+    assert_eq!(viewer.log.last().unwrap().content.stream / 100, successor);
+    assert_unbroken(viewer);
+}
+
+#[test]
 fn a_thousand_wishes_for_key_frames_reach_the_publisher_as_few() {
     let mut call = Call::new(4, PERFECT);
     call.publish("sea", Wishes::default(), Instant::from_millis(20_000));
