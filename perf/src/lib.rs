@@ -10,4 +10,6 @@ pub mod client;
 pub mod clock;
 pub mod load;
 pub mod machine;
+pub mod floor;
 pub mod server;
+pub mod usage;

@@ -4,6 +4,7 @@
 
 use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::os::fd::AsFd as _;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
@@ -50,13 +51,13 @@ impl Joining {
     pub(super) fn shake(&mut self, client: &Client, fingerprint: Vec<u8>) -> Result<(Protection, Association)> {
         let runtime = client.runtime.handle();
         let mut handshake =
-            Handshake::start(runtime, self.socket.try_clone()?, &client.identity, client.profile, fingerprint);
+            Handshake::start(runtime, self.socket.try_clone()?, &client.identity, client.profile, fingerprint)?;
         let deadline = Instant::now() + JOIN_LIMIT;
         while Instant::now() < deadline {
             if let Some(outcome) = handshake.poll() {
                 return outcome;
             }
-            wait::one_readable(&self.socket, Duration::from_millis(1))?;
+            wait::readable([self.socket.as_fd(), handshake.done.as_fd()], CHECK_INTERVAL)?;
             self.feed(&handshake)?;
         }
         bail!("no DTLS association within {JOIN_LIMIT:?}")
