@@ -1,5 +1,6 @@
 //! The command line of `tidewire-load`.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Result, bail, ensure};
@@ -60,6 +61,50 @@ pub(crate) enum Command {
         people: usize,
         #[command(flatten)]
         load: Load,
+    },
+    /// Some watch, then very many join at once.
+    Storm {
+        #[arg(long, default_value_t = 100)]
+        viewers: usize,
+        #[arg(long, default_value_t = 1000)]
+        newcomers: usize,
+        #[command(flatten)]
+        load: Load,
+    },
+    /// What viewers, streams and publishers cost a server in memory.
+    Memory {
+        #[arg(long, value_delimiter = ',', default_value = "1000,2000")]
+        viewers: Vec<usize>,
+        #[command(flatten)]
+        load: Load,
+    },
+    /// Joins and leaves for minutes, and whether memory stays.
+    Churn {
+        #[arg(long, default_value_t = 100)]
+        viewers: usize,
+        #[arg(long, default_value_t = 10)]
+        a_second: u32,
+        #[arg(long, default_value_t = 5.0)]
+        minutes: f64,
+        #[command(flatten)]
+        load: Load,
+    },
+    /// What connections cost that do nothing.
+    Idle {
+        #[arg(long, default_value_t = 100)]
+        viewers: usize,
+        #[arg(long, default_value_t = 1000)]
+        connections: usize,
+        #[command(flatten)]
+        load: Load,
+    },
+    /// Draws what the lines of earlier runs tell, as SVG.
+    Plot {
+        #[arg(required = true)]
+        files: Vec<PathBuf>,
+        /// Where the drawings go.
+        #[arg(long, default_value = "plots")]
+        out: PathBuf,
     },
 }
 

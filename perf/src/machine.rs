@@ -42,9 +42,14 @@ pub fn take_precedence() {
     setpriority_process(None, -20).unwrap_or_default();
 }
 
-/// This thread lets others of its core go first.
+/// This thread goes before most others, but not before those that [`take_precedence`].
+pub fn take_some_precedence() {
+    setpriority_process(None, -10).unwrap_or_default();
+}
+
+/// This thread is as any other: what took precedence goes first.
 pub fn yield_precedence() {
-    setpriority_process(None, 10).unwrap_or_default();
+    setpriority_process(None, 0).unwrap_or_default();
 }
 
 /// Whether a thread is scheduled in real time, before everything that is not, or as any other.

@@ -7,12 +7,15 @@
 
 mod arguments;
 
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::Result;
 use clap::Parser as _;
-use tidewire_perf::load::{Comparison, Shape, compare};
+use tidewire_perf::load::{Comparison, Outcome, Run, Shape, churn, compare, idle, memory, storm};
 use tidewire_perf::machine;
+use tidewire_perf::plot::draw;
 
 use arguments::{Arguments, Command, Load};
 
@@ -34,7 +37,43 @@ fn run(command: Command) -> Result<ExitCode> {
             compare_all("rooms", [Shape { rooms, publishers, viewers }], &load)
         }
         Command::Meeting { rooms, people, load } => compare_all("meeting", [Shape::meeting(rooms, people)], &load),
+        Command::Storm { viewers, newcomers, load } => {
+            scenario(Shape::broadcast(viewers), &load, |run| storm(run, newcomers))
+        }
+        Command::Memory { viewers, load } => scenario(Shape::broadcast(0), &load, |run| memory(run, &viewers)),
+        Command::Churn { viewers, a_second, minutes, load } => {
+            let length = Duration::from_secs_f64(60.0 * minutes);
+            scenario(Shape::broadcast(viewers), &load, |run| churn(run, a_second, length))
+        }
+        Command::Plot { files, out } => plot(&files, &out),
+        Command::Idle { viewers, connections, load } => {
+            scenario(Shape::broadcast(viewers), &load, |run| idle(run, connections))
+        }
     }
+}
+
+/// Says what was written.
+fn plot(files: &[PathBuf], out: &Path) -> Result<ExitCode> {
+    for path in draw(files, out)? {
+        eprintln!("{}", path.display());
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn scenario(shape: Shape, load: &Load, play: impl FnOnce(&mut Run<'_>) -> Result<Outcome>) -> Result<ExitCode> {
+    load.take_core()?;
+    let (setup, targets) = (load.setup(shape)?, load.targets()?);
+    let tell = &mut |line: &str| println!("{line}");
+    let mut run = Run { setup, targets, schedule: load.schedule(), bounds: load.bounds(), tell };
+    let outcome = play(&mut run)?;
+    eprint!("{}", outcome.table);
+    outcome.failures.iter().for_each(|failure| eprintln!("failed: {failure}"));
+    outcome.refusals.iter().for_each(|refusal| eprintln!("refused: {refusal}"));
+    Ok(ExitCode::from(match (outcome.failures.is_empty(), outcome.refusals.is_empty()) {
+        (true, true) => 0,
+        (false, true) => FAILED,
+        (_, false) => REFUSED,
+    }))
 }
 
 /// A comparison for each shape.

@@ -22,7 +22,7 @@ use super::offer::{Direction, Offer, TransportLines};
 use super::srtp::{Profile, Protection};
 use super::stun::{Checks, Credentials};
 use super::wire::{Protocol, receive_one, send, widen};
-use crate::clock;
+use crate::{clock, machine};
 
 /// What all calls to one server share.
 pub struct Client {
@@ -35,7 +35,12 @@ pub struct Client {
 
 impl Client {
     pub fn new(base: &str, token: &str, profile: Profile) -> Result<Self> {
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_all()
+            // Behind what is planned to the microsecond, before those who wait for a handshake.
+            .on_thread_start(machine::take_some_precedence)
+            .build()?;
         let local_ip = IpAddr::V4(Ipv4Addr::LOCALHOST);
         let identity = Identity::generate()?;
         Ok(Self { endpoint: Endpoint::new(base, token), profile, local_ip, identity, runtime: Arc::new(runtime) })

@@ -69,13 +69,19 @@ impl Joining {
             match Protocol::of(&buffer[..len]) {
                 Protocol::Dtls => handshake.feed(&buffer[..len]),
                 Protocol::Stun => self.consent.handle_response(Instant::now(), &buffer[..len])?,
-                Protocol::Rtp | Protocol::Rtcp if self.early.len() < EARLY_MAX => {
-                    self.early.push_back(buffer[..len].to_vec())
-                }
-                Protocol::Rtp | Protocol::Rtcp | Protocol::Unknown => {}
+                Protocol::Rtp | Protocol::Rtcp => self.keep(&buffer[..len]),
+                Protocol::Unknown => {}
             }
         }
         Ok(())
+    }
+
+    /// The oldest goes first: what is kept has no holes.
+    fn keep(&mut self, datagram: &[u8]) {
+        if self.early.len() == EARLY_MAX {
+            self.early.pop_front();
+        }
+        self.early.push_back(datagram.to_vec());
     }
 }
 

@@ -63,7 +63,7 @@ pub fn compare(
     };
     for turn in 0..schedule.alternations {
         for place in 0..rigs.len() {
-            let window = measure_one(&mut rigs, place, schedule)?;
+            let window = measure_one(&mut rigs, place, schedule, &mut || Ok(()))?;
             tell(&window_line(scenario, turn, setup, &window, bounds));
             comparison.take(place, turn, window, bounds);
         }
@@ -72,8 +72,13 @@ pub fn compare(
     Ok(comparison)
 }
 
-/// A window against one target, while the callers of all others keep their calls alive.
-pub(super) fn measure_one(rigs: &mut [Rig], place: usize, schedule: Schedule) -> Result<Window> {
+/// A window against one target, while the callers of all others keep their calls alive, and whoever `aside` stands for.
+pub(super) fn measure_one(
+    rigs: &mut [Rig],
+    place: usize,
+    schedule: Schedule,
+    aside: &mut dyn FnMut() -> Result<()>,
+) -> Result<Window> {
     let (before, rest) = rigs.split_at_mut(place);
     let Some((rig, after)) = rest.split_first_mut() else {
         anyhow::bail!("no target number {place}");
@@ -81,9 +86,8 @@ pub(super) fn measure_one(rigs: &mut [Rig], place: usize, schedule: Schedule) ->
     let mut others: Vec<&mut Rig> = before.iter_mut().chain(after).collect();
     let mut next = 0;
     rig.measure(schedule.warm_up, schedule.window, &mut || {
-        next += 1;
-        let count = others.len().max(1);
-        others.get_mut(next % count).map_or(Ok(()), |other| other.reactor.keep_alive())
+        next = (next + 1) % (others.len() + 1);
+        others.get_mut(next).map_or_else(&mut *aside, |other| other.reactor.keep_alive())
     })
 }
 

@@ -23,12 +23,14 @@ mod window;
 mod report;
 mod spread;
 mod compare;
+mod scenario;
 
 pub use compare::{Comparison, Schedule, compare};
 pub use feedback::Feedback;
 pub use plan::{Pacing, Video};
 pub use report::{Points, window_line};
 pub use rig::Rig;
+pub use scenario::{Outcome, Run, churn, idle, memory, storm};
 pub use setup::{Receivers, Setup, Shape};
 pub use spread::Spread;
 pub use tally::Tally;

@@ -11,7 +11,7 @@ use hdrhistogram::Histogram;
 
 use super::feedback::Reporter;
 use super::filter::Sampling;
-use super::joining::join_all;
+use super::joining::{Crowd, join_all, reschedule};
 use super::reactor::{Patience, Reactor, histogram};
 use super::setup::{Receivers, Seat, Setup};
 use super::source::Source;
@@ -29,10 +29,21 @@ pub struct Rig {
     pub(super) live: Live,
     pub(super) reactor: Reactor,
     pub(super) joins: Joins,
+    /// What viewers who join from now on are.
+    pub(super) newcomers: Newcomers,
     /// Viewers who were given a number so far.
-    numbered: usize,
+    pub(super) numbered: usize,
     /// The machine's overruns when the account was opened.
     overruns_before: u64,
+}
+
+/// What a viewer who joins is for the figures.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Newcomers {
+    /// Their delays are recorded, and they must succeed.
+    Watchers,
+    /// Their delays are their own; those who fail are counted.
+    Crowd,
 }
 
 /// What joins took, in nanoseconds.
@@ -44,6 +55,8 @@ pub struct Joins {
     /// From the first request to the first packet of media, and to the start of the first key frame.
     pub first_packet: Histogram<u64>,
     pub first_key: Histogram<u64>,
+    /// Joins that failed, where that was allowed.
+    pub failed: u64,
     /// What each viewer added to the server's resident memory.
     pub server_bytes_per_viewer: u64,
 }
@@ -52,46 +65,81 @@ impl Rig {
     /// Starts the target and takes every seat.
     pub fn open(target: &Target, setup: &Setup) -> Result<Self> {
         let mut rig = Self::with_publishers(target, setup)?;
-        rig.reactor.resume()?;
-        let before = rig.usage()?;
-        rig.seat_viewers(&setup.watching_seats(), setup.joiners)?;
-        rig.wait_until_known()?;
-        let grown = rig.usage()?.resident_bytes.saturating_sub(before.resident_bytes);
-        rig.joins.server_bytes_per_viewer = grown / (setup.shape.watching() as u64).max(1);
-        rig.reactor.pause();
-        rig.rest(QUIET)?;
-        rig.note_first_packets();
+        rig.fill()?;
         Ok(rig)
+    }
+
+    /// Everybody takes a seat while media flows; then it stops.
+    pub(super) fn fill(&mut self) -> Result<()> {
+        self.reactor.resume()?;
+        let before = self.usage()?;
+        let seats = self.setup.watching_seats();
+        self.seat_quietly(&seats)?;
+        self.wait_until_known()?;
+        let grown = self.usage()?.resident_bytes.saturating_sub(before.resident_bytes);
+        self.joins.server_bytes_per_viewer = grown / (seats.len() as u64).max(1);
+        self.reactor.pause();
+        self.rest(QUIET)?;
+        self.note_first_packets();
+        Ok(())
     }
 
     /// Starts the target; its publishers join and are silent.
     pub(super) fn with_publishers(target: &Target, setup: &Setup) -> Result<Self> {
-        let live = Live::start(target, setup)?;
+        Self::over(Live::start(target, setup)?, target, setup)
+    }
+
+    /// The same over a target that is up already.
+    pub(super) fn over(live: Live, target: &Target, setup: &Setup) -> Result<Self> {
         if let (Policy::RealTime, Some(pid)) = (setup.policy, live.pid()) {
             machine::schedule_process(Policy::RealTime, pid)?;
         }
-        let mut reactor = Reactor::new(match setup.receivers {
+        let reactor = Reactor::new(match setup.receivers {
             Receivers::Filter => ROTATION_OF_SAMPLERS,
             Receivers::Read => ROTATION_OF_READERS,
         })?;
-        for seat in setup.publishing_seats() {
-            let publisher = Publisher::new(live.enter(&seat)?, &seat.offer)?;
-            reactor.add_source(Source::new(publisher, setup.plans(seat.source))?)?;
-        }
         let joins = Joins::none()?;
-        Ok(Self { target: target.clone(), setup: setup.clone(), live, reactor, joins, numbered: 0, overruns_before: 0 })
+        let (target, setup) = (target.clone(), setup.clone());
+        let (numbered, overruns_before, newcomers) = (0, 0, Newcomers::Watchers);
+        let mut rig = Self { target, setup, live, reactor, joins, newcomers, numbered, overruns_before };
+        rig.add_publishers(&rig.setup.clone())?;
+        Ok(rig)
     }
 
-    /// Takes these seats, `joiners` at a time, while the reactor goes on.
-    pub(super) fn seat_viewers(&mut self, seats: &[Seat], joiners: usize) -> Result<()> {
+    /// Lets the publishers of a setup join whom there are not yet, by their number.
+    pub(super) fn add_publishers(&mut self, setup: &Setup) -> Result<()> {
+        let present = self.reactor.sources.len();
+        for seat in setup.publishing_seats().into_iter().skip(present) {
+            let publisher = Publisher::new(self.live.enter(&seat)?, &seat.offer)?;
+            self.reactor.add_source(Source::new(publisher, setup.plans(seat.source))?)?;
+        }
+        Ok(())
+    }
+
+    /// Takes these seats while the reactor goes on.
+    pub(super) fn seat_viewers(&mut self, seats: &[Seat], crowd: Crowd<'_>) -> Result<()> {
         self.reactor.set_patience(Patience::Sleep);
-        let Self { live, reactor, setup, joins, numbered, .. } = self;
-        join_all(live, seats, joiners, reactor, |reactor, number, call| {
+        let Self { live, reactor, setup, joins, numbered, newcomers, .. } = self;
+        join_all(live, seats, crowd, reactor, |reactor, number, call| {
+            let call = match call {
+                Err(_) if *newcomers == Newcomers::Crowd => {
+                    joins.failed += 1;
+                    return Ok(());
+                }
+                call => call?,
+            };
             joins.note(&call);
-            let viewer = viewer(setup, reactor, *numbered, &seats[number], call);
+            let mut viewer = viewer(setup, reactor, *numbered, &seats[number], call);
+            viewer.is_measured = *newcomers == Newcomers::Watchers;
             *numbered += 1;
             reactor.add_viewer(viewer)
         })
+    }
+
+    /// The same, as many at a time as the setup says.
+    pub(super) fn seat_quietly(&mut self, seats: &[Seat]) -> Result<()> {
+        let joiners = self.setup.joiners;
+        self.seat_viewers(seats, Crowd { joiners, begin: &mut |_| Ok(()) })
     }
 
     /// Opens the account, if nothing is on its way.
@@ -139,7 +187,7 @@ impl Rig {
         self.open_account()?;
         let forwarded = self.live.metrics().sum("tidewire_rtp_forwarded");
         self.reactor.set_patience(Patience::Spin);
-        self.reschedule(self.setup.policy)?;
+        reschedule(self.setup.policy, self.setup.policy)?;
         self.reactor.resume()?;
         self.reactor.run_until(Instant::now() + warm_up, aside)?;
         // The longest turn is told since it was last asked for.
@@ -152,7 +200,7 @@ impl Rig {
         let idle = self.reactor.idle;
         let stall_ns = self.live.metrics().max("tidewire_turn_nanoseconds_max");
         self.reactor.pause();
-        self.reschedule(Policy::Ordinary)?;
+        reschedule(self.setup.policy, Policy::Ordinary)?;
         let tally = self.settle(|_| true)?;
         let forwarded = self.live.metrics().sum("tidewire_rtp_forwarded") - forwarded;
         let mut window = Window::between(self, &before, &after, idle, tally);
@@ -176,11 +224,6 @@ impl Rig {
     /// Keeps the calls alive for this long, sending nothing.
     pub(super) fn rest(&mut self, length: Duration) -> Result<()> {
         self.reactor.run_until(Instant::now() + length, &mut || Ok(()))
-    }
-
-    /// Only where something else was asked for: a run within somebody else's policy stays in it.
-    pub(super) fn reschedule(&self, policy: Policy) -> Result<()> {
-        if self.setup.policy == Policy::Ordinary { Ok(()) } else { machine::schedule_this_thread(policy) }
     }
 
     pub(super) fn usage(&self) -> Result<Usage> {
@@ -214,6 +257,7 @@ impl Joins {
             dtls: histogram()?,
             first_packet: histogram()?,
             first_key: histogram()?,
+            failed: 0,
             server_bytes_per_viewer: 0,
         })
     }

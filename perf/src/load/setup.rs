@@ -102,7 +102,7 @@ impl Setup {
         if self.audio { vec![video, Plan::audio(phase)] } else { vec![video] }
     }
 
-    fn seat(&self, direction: Direction, source: usize) -> Seat {
+    pub(super) fn seat(&self, direction: Direction, source: usize) -> Seat {
         let codecs: &[Codec] = if self.audio { &[Codec::Vp8, Codec::Opus] } else { &[Codec::Vp8] };
         // Streams of the whole run are told apart by their SSRCs.
         let seed = 1000 + 100 * source as u32;

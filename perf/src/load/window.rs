@@ -231,7 +231,7 @@ pub(super) mod tests {
             stall_ns: None,
             delays,
             lateness,
-            joins: Joins { http, ice, dtls, first_packet, first_key, server_bytes_per_viewer: 0 },
+            joins: Joins { http, ice, dtls, first_packet, first_key, failed: 0, server_bytes_per_viewer: 0 },
         }
     }
 
