@@ -10,4 +10,7 @@ pub mod client;
 pub mod clock;
 pub mod load;
 pub mod machine;
+pub mod plot;
+pub mod floor;
 pub mod server;
+pub mod usage;

@@ -1,11 +1,13 @@
-//! What a run needs of the machine: which core runs what, how busy a process was, and whether the kernel dropped anything.
+//! What a run needs of the machine: which core runs what, how precisely a thread sleeps, and how busy all cores are.
 
-use std::collections::HashMap;
+use std::process::Command;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
-use nix::unistd::{Pid, SysconfVar, sysconf};
+use nix::sys::prctl::set_timerslack;
+use nix::unistd::{Pid, SysconfVar, gettid, sysconf};
+use rustix::process::{Resource, Rlimit, getrlimit, setpriority_process, setrlimit};
 
 /// Runs `start` with this thread on one core. Processes and threads that it starts stay there; this thread comes back.
 pub fn with_affinity<T>(core: usize, start: impl FnOnce() -> T) -> Result<T> {
@@ -30,13 +32,59 @@ pub fn last_core() -> Result<Option<usize>> {
     Ok((online > 1).then_some(online - 1))
 }
 
-/// Datagrams that the kernel dropped at each UDP socket's queue, by local port.
-pub fn udp_drops() -> Result<HashMap<u16, u64>> {
-    let drops = |line: &str| -> Option<(u16, u64)> {
-        let port = line.split_whitespace().nth(1)?.rsplit_once(':')?.1;
-        Some((u16::from_str_radix(port, 16).ok()?, line.split_whitespace().last()?.parse().ok()?))
+/// Sleeps of this thread end when they should, not up to 50 us later, and not beside it: the kernel gathers timers otherwise.
+pub fn sleep_precisely() -> Result<()> {
+    Ok(set_timerslack(1)?)
+}
+
+/// This thread goes before others of its core. Without the privilege it stays as it is, which its lateness will show.
+pub fn take_precedence() {
+    setpriority_process(None, -20).unwrap_or_default();
+}
+
+/// This thread goes before most others, but not before those that [`take_precedence`].
+pub fn take_some_precedence() {
+    setpriority_process(None, -10).unwrap_or_default();
+}
+
+/// This thread is as any other: what took precedence goes first.
+pub fn yield_precedence() {
+    setpriority_process(None, 0).unwrap_or_default();
+}
+
+/// Whether a thread is scheduled in real time, before everything that is not, or as any other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Policy {
+    RealTime,
+    Ordinary,
+}
+
+/// Changes how this thread is scheduled.
+pub fn schedule_this_thread(policy: Policy) -> Result<()> {
+    schedule(policy, &[], gettid())
+}
+
+/// Changes how all threads of a process are scheduled; those they start later inherit it.
+pub fn schedule_process(policy: Policy, pid: u32) -> Result<()> {
+    schedule(policy, &["--all-tasks"], Pid::from_raw(i32::try_from(pid)?))
+}
+
+/// By util-linux's program: the system call has no safe form here.
+fn schedule(policy: Policy, more: &[&str], id: Pid) -> Result<()> {
+    let (option, priority) = match policy {
+        Policy::RealTime => ("--fifo", "10"),
+        Policy::Ordinary => ("--other", "0"),
     };
-    Ok(std::fs::read_to_string("/proc/net/udp")?.lines().skip(1).filter_map(drops).collect())
+    let mut chrt = Command::new("chrt");
+    let status = chrt.arg(option).args(more).args(["--pid", priority, &id.to_string()]).status().context("chrt")?;
+    ensure!(status.success(), "chrt ended with {status}");
+    Ok(())
+}
+
+/// As many open files as this process may have: a call takes two.
+pub fn raise_open_files() -> Result<()> {
+    let limit = getrlimit(Resource::Nofile);
+    Ok(setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum })?)
 }
 
 /// What all cores together have done since the machine started.

@@ -1,141 +1,106 @@
-//! `tidewire-load`: runs a load scenario against a server and prints what it found.
+//! `tidewire-load`: runs a load scenario against servers and tells what it found.
 //!
-//! Arguments in, a table (on the terminal) and one JSON line per run out. Without a subcommand it compares the packet I/Os.
+//! Arguments in; a table and progress on the terminal, and lines of JSON on standard output. Without a subcommand it
+//! compares the packet I/Os with one publisher and a hundred viewers.
 
 #![allow(clippy::print_stdout, reason = "a program that prints what it found")]
 
-use std::path::PathBuf;
+mod arguments;
+
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::Result;
-use clap::{Args, Parser, Subcommand};
-use tidewire_perf::client::Profile;
-use tidewire_perf::load::{Fanout, Pacing, Report, Target, report, run};
+use clap::Parser as _;
+use tidewire_perf::load::{Comparison, Outcome, Run, Shape, churn, compare, idle, memory, storm};
 use tidewire_perf::machine;
-use tidewire_perf::server::{Io, Server};
+use tidewire_perf::plot::draw;
 
-/// Measures a WebRTC media server with an independent client.
-#[derive(Parser)]
-#[command(version)]
-struct Arguments {
-    #[command(subcommand)]
-    command: Option<Command>,
-    #[command(flatten)]
-    load: Load,
-}
-
-#[derive(Subcommand)]
-enum Command {
-    /// One publisher, many viewers, one packet I/O.
-    Fanout {
-        #[command(flatten)]
-        load: Load,
-        /// The packet I/O that the server is started with.
-        #[arg(long, value_enum, default_value_t = Io::Uring)]
-        io: Io,
-        /// A server that runs already, as `http://host:port`; nothing is started then.
-        #[arg(long, requires = "token")]
-        base: Option<String>,
-        /// A token for `--channel` on that server.
-        #[arg(long)]
-        token: Option<String>,
-        #[arg(long, default_value = "load")]
-        channel: String,
-        /// That server's process id, so that its CPU time can be read.
-        #[arg(long)]
-        pid: Option<u32>,
-    },
-    /// The same over every packet I/O, side by side.
-    Compare {
-        #[command(flatten)]
-        load: Load,
-    },
-}
-
-#[derive(Args, Clone)]
-struct Load {
-    #[arg(long, default_value_t = 100)]
-    viewers: usize,
-    /// Length of the measured window.
-    #[arg(long, default_value_t = 30)]
-    seconds: u64,
-    #[arg(long, default_value_t = 2)]
-    warm_up: u64,
-    /// Bits a second of the publisher.
-    #[arg(long, default_value_t = 1_500_000)]
-    bitrate: u64,
-    /// Bytes of an RTP packet, header included.
-    #[arg(long, default_value_t = 1200)]
-    packet_len: usize,
-    #[arg(long, value_enum, default_value_t = Pacing::Libwebrtc)]
-    pacing: Pacing,
-    /// aes-256-gcm, aes-128-gcm or aes-cm-sha1.
-    #[arg(long, default_value = "aes-128-gcm", value_parser = profile)]
-    profile: Profile,
-    /// Viewers that check every byte of every packet; the others check one packet in 64.
-    #[arg(long, default_value_t = 2)]
-    witnesses: usize,
-    /// The core that the server is pinned to; by default the first.
-    #[arg(long)]
-    server_core: Option<usize>,
-    /// The core that the tool is pinned to; by default the last.
-    #[arg(long)]
-    tool_core: Option<usize>,
-    /// The server's program; by default `$TIDEWIRE_BIN`, or the one beside this program.
-    #[arg(long)]
-    binary: Option<PathBuf>,
-    /// One more argument for the server; may be repeated.
-    #[arg(long = "server-argument", allow_hyphen_values = true)]
-    server_arguments: Vec<String>,
-}
+use arguments::{Arguments, Command, Load};
 
 fn main() -> Result<ExitCode> {
     let arguments = Arguments::parse();
-    let reports = match arguments.command {
-        Some(Command::Fanout { load, base: Some(base), token: Some(token), channel, pid, .. }) => {
-            vec![run(&load.fanout()?, &Target::Running { base, token, pid, channel })?]
+    let command = arguments.command.unwrap_or(Command::Compare { viewers: arguments.viewers, load: arguments.load });
+    machine::raise_open_files()?;
+    machine::sleep_precisely()?;
+    run(command)
+}
+
+fn run(command: Command) -> Result<ExitCode> {
+    match command {
+        Command::Compare { viewers, load } | Command::Broadcast { viewers, load } => {
+            let shapes = viewers.iter().map(|viewers| Shape::broadcast(*viewers));
+            compare_all("broadcast", shapes, &load)
         }
-        Some(Command::Fanout { load, io, .. }) => vec![load.against(io)?],
-        Some(Command::Compare { load }) => load.compare()?,
-        None => arguments.load.compare()?,
-    };
-    reports.iter().for_each(|report| println!("{}", report.json()));
-    eprint!("{}", report::table(&reports));
-    Ok(if reports.iter().all(Report::is_faultless) { ExitCode::SUCCESS } else { ExitCode::FAILURE })
-}
-
-impl Load {
-    fn compare(&self) -> Result<Vec<Report>> {
-        Io::ALL.iter().map(|io| self.against(*io)).collect()
-    }
-
-    fn against(&self, io: Io) -> Result<Report> {
-        let fanout = self.fanout()?;
-        let target = Target::Start {
-            binary: self.binary.clone().unwrap_or_else(Server::default_binary),
-            io,
-            core: Some(self.server_core.unwrap_or_default()),
-            arguments: self.server_arguments.clone(),
-        };
-        run(&fanout, &target)
-    }
-
-    fn fanout(&self) -> Result<Fanout> {
-        Ok(Fanout {
-            viewers: self.viewers,
-            seconds: self.seconds,
-            warm_up_s: self.warm_up,
-            bits_per_second: self.bitrate,
-            packet_len: self.packet_len,
-            pacing: self.pacing,
-            profile: self.profile,
-            witnesses: self.witnesses.min(self.viewers),
-            tool_core: self.tool_core.or(machine::last_core()?),
-        })
+        Command::Rooms { rooms, publishers, viewers, load } => {
+            compare_all("rooms", [Shape { rooms, publishers, viewers }], &load)
+        }
+        Command::Meeting { rooms, people, load } => compare_all("meeting", [Shape::meeting(rooms, people)], &load),
+        Command::Storm { viewers, newcomers, load } => {
+            scenario(Shape::broadcast(viewers), &load, |run| storm(run, newcomers))
+        }
+        Command::Memory { viewers, load } => scenario(Shape::broadcast(0), &load, |run| memory(run, &viewers)),
+        Command::Churn { viewers, a_second, minutes, load } => {
+            let length = Duration::from_secs_f64(60.0 * minutes);
+            scenario(Shape::broadcast(viewers), &load, |run| churn(run, a_second, length))
+        }
+        Command::Plot { files, out } => plot(&files, &out),
+        Command::Idle { viewers, connections, load } => {
+            scenario(Shape::broadcast(viewers), &load, |run| idle(run, connections))
+        }
     }
 }
 
-fn profile(name: &str) -> Result<Profile, String> {
-    let known = || Profile::ALL.map(Profile::name).join(", ");
-    Profile::ALL.into_iter().find(|profile| profile.name() == name).ok_or_else(|| format!("one of {}", known()))
+/// Says what was written.
+fn plot(files: &[PathBuf], out: &Path) -> Result<ExitCode> {
+    for path in draw(files, out)? {
+        eprintln!("{}", path.display());
+    }
+    Ok(ExitCode::SUCCESS)
 }
+
+fn scenario(shape: Shape, load: &Load, play: impl FnOnce(&mut Run<'_>) -> Result<Outcome>) -> Result<ExitCode> {
+    load.take_core()?;
+    let (setup, targets) = (load.setup(shape)?, load.targets()?);
+    let tell = &mut |line: &str| println!("{line}");
+    let mut run = Run { setup, targets, schedule: load.schedule(), bounds: load.bounds(), tell };
+    let outcome = play(&mut run)?;
+    eprint!("{}", outcome.table);
+    outcome.failures.iter().for_each(|failure| eprintln!("failed: {failure}"));
+    outcome.refusals.iter().for_each(|refusal| eprintln!("refused: {refusal}"));
+    Ok(ExitCode::from(match (outcome.failures.is_empty(), outcome.refusals.is_empty()) {
+        (true, true) => 0,
+        (false, true) => FAILED,
+        (_, false) => REFUSED,
+    }))
+}
+
+/// A comparison for each shape.
+fn compare_all(scenario: &str, shapes: impl IntoIterator<Item = Shape>, load: &Load) -> Result<ExitCode> {
+    load.take_core()?;
+    let mut codes = Vec::new();
+    for shape in shapes {
+        let setup = load.setup(shape)?;
+        let tell = &mut |line: &str| println!("{line}");
+        let comparison = compare(scenario, &setup, &load.targets()?, load.schedule(), &load.bounds(), tell)?;
+        comparison.summary_lines().iter().for_each(|line| println!("{line}"));
+        eprint!("{}", comparison.table());
+        codes.push(verdict(&comparison));
+    }
+    Ok(codes.into_iter().max().map_or(ExitCode::SUCCESS, ExitCode::from))
+}
+
+/// The exit code: what failed goes before what could not be told.
+fn verdict(comparison: &Comparison) -> u8 {
+    comparison.failures.iter().for_each(|failure| eprintln!("failed: {failure}"));
+    match (comparison.is_told(), comparison.failures.is_empty()) {
+        (true, true) => 0,
+        (true, false) => FAILED,
+        (false, _) => REFUSED,
+    }
+}
+
+const FAILED: u8 = 1;
+/// The tool itself, or others on the machine, were in the way.
+const REFUSED: u8 = 3;

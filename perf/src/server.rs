@@ -13,11 +13,12 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
 use nix::sys::signal::{Signal, kill};
-use nix::unistd::{Pid, SysconfVar, sysconf};
+use nix::unistd::Pid;
 
 use crate::client::http::Endpoint;
 use crate::client::wait;
 use crate::machine;
+use crate::usage::Usage;
 
 /// Which packet I/O the server is told to use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -182,32 +183,6 @@ impl Drop for Server {
     }
 }
 
-/// What a process has used so far.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Usage {
-    /// User and system time of all its threads, those that ended too. The kernel counts it in hundredths of a second.
-    pub cpu: Duration,
-    pub resident_bytes: u64,
-    pub threads: u64,
-}
-
-impl Usage {
-    pub fn of(pid: u32) -> Result<Self> {
-        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"))?;
-        // The program's name stands in parentheses and may hold anything; fields are counted from behind it.
-        let (_, fields) = stat.rsplit_once(") ").context("an unreadable /proc/PID/stat")?;
-        let fields: Vec<&str> = fields.split(' ').collect();
-        let field =
-            |number: usize| -> Result<u64> { Ok(fields.get(number - 3).context("a short /proc/PID/stat")?.parse()?) };
-        let page_len = sysconf(SysconfVar::PAGE_SIZE)?.context("no page size")?;
-        Ok(Self {
-            cpu: machine::tick_time(field(14)? + field(15)?)?,
-            resident_bytes: field(24)? * u64::try_from(page_len)?,
-            threads: field(20)?,
-        })
-    }
-}
-
 /// The samples of `/metrics`: name and labels as they stand, and the value.
 #[derive(Clone, Debug, Default)]
 pub struct Metrics {
@@ -221,6 +196,11 @@ impl Metrics {
             Some((name.to_owned(), value.parse().ok()?))
         };
         Self { samples: text.lines().filter(|line| !line.starts_with('#')).filter_map(sample).collect() }
+    }
+
+    /// The largest sample of this name, whatever its labels.
+    pub fn max(&self, name: &str) -> Option<f64> {
+        self.matching(name).map(|(_, value)| value).reduce(f64::max)
     }
 
     /// The sum of all samples of this name, whatever their labels. Counters may or may not carry `_total`.
@@ -274,11 +254,5 @@ mod tests {
         assert!((metrics.sum("a_total") - 7.0).abs() < 1e-9);
         assert!((metrics.labelled("a", &[("reason", "s"), ("shard", "")]) - 4.0).abs() < 1e-9);
         assert!(metrics.has("b") && !metrics.has("c"));
-    }
-
-    #[test]
-    fn our_own_usage_is_readable() {
-        let usage = Usage::of(std::process::id()).unwrap();
-        assert!(usage.resident_bytes > 0 && usage.threads > 0);
     }
 }

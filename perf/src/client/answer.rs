@@ -8,6 +8,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use anyhow::{Context as _, Result, ensure};
 
+use super::offer::{Offer, Section};
 use super::stun::Credentials;
 
 #[derive(Clone, Debug)]
@@ -43,6 +44,18 @@ pub struct Media {
 }
 
 impl Answer {
+    /// What a server would answer that takes whatever is offered and sends nothing but its own candidate.
+    pub fn to_everything(offer: &Offer, candidate: SocketAddr) -> Self {
+        Self {
+            credentials: Credentials { ufrag: String::new(), password: String::new() },
+            fingerprint: Vec::new(),
+            setup: "passive".to_owned(),
+            ice_lite: true,
+            candidates: vec![candidate],
+            media: offer.sections.iter().enumerate().map(|(place, section)| Media::of(place, section)).collect(),
+        }
+    }
+
     pub fn parse(text: &str) -> Result<Self> {
         let mut transport = HashMap::new();
         let mut candidates = Vec::new();
@@ -78,6 +91,19 @@ impl Answer {
 }
 
 impl Media {
+    fn of(place: usize, section: &Section) -> Self {
+        let formats = section.codecs.iter().map(|codec| (section.payload_type(place, *codec), *codec));
+        Self {
+            kind: if section.codecs.iter().any(|codec| codec.is_video()) { "video" } else { "audio" }.to_owned(),
+            port: 9,
+            mid: section.mid.clone(),
+            formats: formats.clone().map(|(format, _)| format).collect(),
+            rtpmaps: formats.map(|(format, codec)| (format, codec.rtpmap().to_owned())).collect(),
+            rtcp_mux: true,
+            ..Self::default()
+        }
+    }
+
     fn from_line(value: &str) -> Result<Self> {
         let mut words = value.split(' ');
         let kind = words.next().unwrap_or_default().to_owned();

@@ -7,6 +7,7 @@
 use std::collections::VecDeque;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
@@ -21,6 +22,7 @@ use super::offer::{Direction, Offer, TransportLines};
 use super::srtp::{Profile, Protection};
 use super::stun::{Checks, Credentials};
 use super::wire::{Protocol, receive_one, send, widen};
+use crate::{clock, machine};
 
 /// What all calls to one server share.
 pub struct Client {
@@ -28,14 +30,31 @@ pub struct Client {
     pub profile: Profile,
     local_ip: IpAddr,
     pub(super) identity: Identity,
-    pub(super) runtime: Runtime,
+    pub(super) runtime: Arc<Runtime>,
 }
 
 impl Client {
     pub fn new(base: &str, token: &str, profile: Profile) -> Result<Self> {
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_all()
+            // Behind what is planned to the microsecond, before those who wait for a handshake.
+            .on_thread_start(machine::take_some_precedence)
+            .build()?;
         let local_ip = IpAddr::V4(Ipv4Addr::LOCALHOST);
-        Ok(Self { endpoint: Endpoint::new(base, token), profile, local_ip, identity: Identity::generate()?, runtime })
+        let identity = Identity::generate()?;
+        Ok(Self { endpoint: Endpoint::new(base, token), profile, local_ip, identity, runtime: Arc::new(runtime) })
+    }
+
+    /// The same client with another token.
+    pub fn with_token(&self, token: &str) -> Self {
+        Self {
+            endpoint: self.endpoint.with_token(token),
+            profile: self.profile,
+            local_ip: self.local_ip,
+            identity: self.identity.clone(),
+            runtime: Arc::clone(&self.runtime),
+        }
     }
 
     /// Calls from this address instead of loopback.
@@ -44,7 +63,7 @@ impl Client {
         self
     }
 
-    /// Joins `channel` by WHIP or WHEP, whichever the offer's direction says.
+    /// Joins `channel`, or `channel/media id`, by WHIP or WHEP, whichever the offer's direction says.
     pub fn join(&self, channel: &str, offer: &Offer) -> Result<Call> {
         let path = match offer.direction {
             Direction::Send => format!("/whip/{channel}"),
@@ -83,14 +102,23 @@ pub struct Call {
     pub session: Session,
     pub cname: String,
     pub join_times: JoinTimes,
+    /// When the join began, by the wall clock in nanoseconds.
+    pub started_ns: u64,
     /// Datagrams sent since the keys came in, DTLS not counted.
     pub datagrams_sent: u64,
-    endpoint: Endpoint,
     protection: Protection,
-    association: Association,
-    consent: Consent,
+    signalling: Option<Signalling>,
     /// What arrived before the keys.
     early: VecDeque<Vec<u8>>,
+    /// The last sealed RTCP packet: its memory is used again.
+    sealed: Vec<u8>,
+}
+
+/// What keeps a call and ends it. A call to the floor program has none.
+struct Signalling {
+    endpoint: Endpoint,
+    association: Association,
+    consent: Consent,
 }
 
 impl Call {
@@ -105,7 +133,7 @@ impl Call {
             candidate: socket.local_addr()?,
             cname: &cname,
         };
-        let started = Instant::now();
+        let (started, started_ns) = (Instant::now(), clock::unix_ns());
         let (session, answer) = client.endpoint.create(path, &offer.text(&lines))?;
         let answer = Answer::parse(&answer).with_context(|| format!("the answer to {path}"))?;
         let http = started.elapsed();
@@ -129,12 +157,37 @@ impl Call {
             session,
             cname,
             join_times,
+            started_ns,
             datagrams_sent: 0,
-            endpoint,
             protection,
-            association,
-            consent,
+            signalling: Some(Signalling { endpoint, association, consent }),
             early,
+            sealed: Vec::new(),
+        })
+    }
+
+    /// A call over a connected socket whose keys were agreed on beforehand: everything offered counts as answered.
+    pub fn without_signalling(
+        socket: UdpSocket,
+        protection: Protection,
+        offer: &Offer,
+        started_ns: u64,
+    ) -> Result<Self> {
+        socket.set_nonblocking(true)?;
+        let server = socket.peer_addr()?;
+        Ok(Self {
+            socket,
+            server,
+            answer: Answer::to_everything(offer, server),
+            session: Session { url: String::new(), etag: None },
+            cname: random_text(16)?,
+            join_times: JoinTimes::default(),
+            started_ns,
+            datagrams_sent: 0,
+            protection,
+            signalling: None,
+            early: VecDeque::new(),
+            sealed: Vec::new(),
         })
     }
 
@@ -158,36 +211,50 @@ impl Call {
     /// Handles a datagram that the caller read from the socket.
     pub fn handle(&mut self, now: Instant, datagram: &[u8]) -> Arrival {
         match Protocol::of(datagram) {
-            Protocol::Stun => {
-                self.consent.handle_response(now, datagram).map_or(Arrival::Garbage, |()| Arrival::Transport)
-            }
-            Protocol::Dtls => {
-                self.association.feed(datagram);
-                Arrival::Transport
-            }
+            Protocol::Stun | Protocol::Dtls => self
+                .signalling
+                .as_mut()
+                .and_then(|signalling| signalling.handle(now, datagram))
+                .map_or(Arrival::Garbage, |()| Arrival::Transport),
             Protocol::Rtp => self.protection.open_rtp(datagram).map_or(Arrival::Garbage, Arrival::Rtp),
             Protocol::Rtcp => self.protection.open_rtcp(datagram).map_or(Arrival::Garbage, Arrival::Rtcp),
             Protocol::Unknown => Arrival::Garbage,
         }
     }
 
+    /// What arrived before the keys, for a caller that reads the socket itself.
+    pub fn take_early(&mut self) -> VecDeque<Vec<u8>> {
+        std::mem::take(&mut self.early)
+    }
+
     pub fn send_rtp(&mut self, packet: &[u8]) -> Result<()> {
-        let sealed = self.protection.seal_rtp(packet)?;
+        let sealed = self.seal_rtp(packet)?;
+        self.send_sealed(&sealed)
+    }
+
+    /// Seals a packet that goes later, by [`Self::send_sealed`].
+    pub fn seal_rtp(&mut self, packet: &[u8]) -> Result<Vec<u8>> {
+        Ok(self.protection.seal_rtp(packet)?.as_ref().to_vec())
+    }
+
+    pub fn send_sealed(&mut self, datagram: &[u8]) -> Result<()> {
         self.datagrams_sent += 1;
-        send(&self.socket, sealed.as_ref())
+        send(&self.socket, datagram)
     }
 
     pub fn send_rtcp(&mut self, packet: &[u8]) -> Result<()> {
-        let sealed = self.protection.seal_rtcp(packet)?;
+        self.protection.seal_rtcp(packet, &mut self.sealed)?;
         self.datagrams_sent += 1;
-        send(&self.socket, sealed.as_ref())
+        send(&self.socket, &self.sealed)
     }
 
     /// Renews consent when it is due.
     pub fn tick(&mut self, now: Instant) -> Result<()> {
-        if now >= self.consent.next_request {
+        if let Some(Signalling { consent, .. }) = &mut self.signalling
+            && now >= consent.next_request
+        {
             self.datagrams_sent += 1;
-            self.consent.send_request(now, &self.socket, CONSENT_INTERVAL)?;
+            consent.send_request(now, &self.socket, CONSENT_INTERVAL)?;
         }
         Ok(())
     }
@@ -195,44 +262,62 @@ impl Call {
     /// A packet of this call as it would go out now, for tests that bend it: sealed, and never sent.
     pub fn sealed_sample(&mut self, packet: &[u8]) -> Result<Vec<u8>> {
         match Protocol::of(packet) {
-            Protocol::Rtcp => Ok(self.protection.seal_rtcp(packet)?.as_ref().to_vec()),
-            Protocol::Rtp | Protocol::Stun | Protocol::Dtls | Protocol::Unknown => {
-                Ok(self.protection.seal_rtp(packet)?.as_ref().to_vec())
+            Protocol::Rtcp => {
+                let mut sealed = Vec::new();
+                self.protection.seal_rtcp(packet, &mut sealed)?;
+                Ok(sealed)
             }
+            Protocol::Rtp | Protocol::Stun | Protocol::Dtls | Protocol::Unknown => self.seal_rtp(packet),
         }
     }
 
     /// A binding request of this call, never sent.
     pub fn binding_request_sample(&self) -> Result<Vec<u8>> {
-        Ok(self.consent.checks.request()?.0)
+        Ok(self.signalling()?.consent.checks.request()?.0)
     }
 
     /// Whether binding requests have gone unanswered for long (RFC 7675 5.1 allows 30 s; nothing is lost on loopback).
     pub fn consent_age(&self, now: Instant) -> Duration {
-        now.saturating_duration_since(self.consent.answered)
+        let answered = self.signalling.as_ref().map(|signalling| signalling.consent.answered);
+        answered.map_or(Duration::ZERO, |answered| now.saturating_duration_since(answered))
     }
 
     /// Whether the server has closed DTLS.
     pub fn is_closed_by_server(&self) -> bool {
-        self.association.is_closed()
+        self.signalling.as_ref().is_some_and(|signalling| signalling.association.is_closed())
     }
 
     /// Leaves in good order: DELETE, then close_notify (after which the server would know no such session). Returns
     /// DELETE's status.
     pub fn leave(self) -> Result<u16> {
-        let status = self.endpoint.delete(&self.session)?;
-        self.association.close()?;
+        let status = self.delete()?;
+        self.hang_up()?;
         Ok(status)
     }
 
     /// Leaves by close_notify alone, as a page that is closed does.
     pub fn hang_up(self) -> Result<()> {
-        self.association.close()
+        self.signalling()?.association.close()
     }
 
     /// DELETE alone, so that a test sees how the server closes.
     pub fn delete(&self) -> Result<u16> {
-        self.endpoint.delete(&self.session)
+        self.signalling()?.endpoint.delete(&self.session)
+    }
+
+    fn signalling(&self) -> Result<&Signalling> {
+        self.signalling.as_ref().context("a call without signalling")
+    }
+}
+
+impl Signalling {
+    /// STUN or DTLS; `None` when it is not for us.
+    fn handle(&mut self, now: Instant, datagram: &[u8]) -> Option<()> {
+        if Protocol::of(datagram) == Protocol::Stun {
+            return self.consent.handle_response(now, datagram).ok();
+        }
+        self.association.feed(datagram);
+        Some(())
     }
 }
 

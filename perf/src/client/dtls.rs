@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use async_trait::async_trait;
+use nix::sys::eventfd::{EfdFlags, EventFd};
 use tokio::runtime::Handle;
 use tokio::sync::{Mutex, mpsc, oneshot};
 use webrtc_dtls::config::{Config, ExtendedMasterSecretType};
@@ -43,6 +44,8 @@ impl Identity {
 pub struct Handshake {
     incoming: mpsc::Sender<Vec<u8>>,
     outcome: oneshot::Receiver<Result<(Protection, Arc<DTLSConn>)>>,
+    /// Readable once there is an outcome.
+    pub done: Arc<EventFd>,
     closed: Arc<AtomicBool>,
     runtime: Handle,
 }
@@ -63,23 +66,27 @@ impl Handshake {
         identity: &Identity,
         profile: Profile,
         fingerprint: Vec<u8>,
-    ) -> Self {
+    ) -> Result<Self> {
         let (incoming, datagrams) = mpsc::channel(DATAGRAMS_MAX);
         let (tell, outcome) = oneshot::channel();
         let closed = Arc::new(AtomicBool::new(false));
         let pipe = Arc::new(Pipe { socket, datagrams: Mutex::new(datagrams) });
         let config = config(identity, profile, fingerprint);
         let flag = Arc::clone(&closed);
+        let done = Arc::new(EventFd::from_flags(EfdFlags::EFD_CLOEXEC)?);
+        let bell = Arc::clone(&done);
         runtime.spawn(async move {
             let result = shake(pipe, config, profile).await;
             let connection = result.as_ref().ok().map(|(_, connection)| Arc::clone(connection));
-            if tell.send(result).is_ok()
-                && let Some(connection) = connection
-            {
+            let is_awaited = tell.send(result).is_ok();
+            // A bell that cannot be rung is noticed a little later, by the clock.
+            bell.write(1).map(drop).unwrap_or_default();
+            drop(bell);
+            if is_awaited && let Some(connection) = connection {
                 watch(&connection, &flag).await;
             }
         });
-        Self { incoming, outcome, closed, runtime: runtime.clone() }
+        Ok(Self { incoming, outcome, done, closed, runtime: runtime.clone() })
     }
 
     /// Hands over a DTLS datagram; beyond the queue's bound it is lost, as on a network.

@@ -45,6 +45,11 @@ impl Endpoint {
         Self { agent, base: base.trim_end_matches('/').to_owned(), token: token.to_owned() }
     }
 
+    /// The same server with another token.
+    pub fn with_token(&self, token: &str) -> Self {
+        Self { token: token.to_owned(), ..self.clone() }
+    }
+
     /// Offers at `path` and expects 201 with a Location.
     pub fn create(&self, path: &str, offer: &str) -> Result<(Session, String)> {
         let reply = self.post(

@@ -4,6 +4,7 @@
 
 use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::os::fd::AsFd as _;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
@@ -50,13 +51,13 @@ impl Joining {
     pub(super) fn shake(&mut self, client: &Client, fingerprint: Vec<u8>) -> Result<(Protection, Association)> {
         let runtime = client.runtime.handle();
         let mut handshake =
-            Handshake::start(runtime, self.socket.try_clone()?, &client.identity, client.profile, fingerprint);
+            Handshake::start(runtime, self.socket.try_clone()?, &client.identity, client.profile, fingerprint)?;
         let deadline = Instant::now() + JOIN_LIMIT;
         while Instant::now() < deadline {
             if let Some(outcome) = handshake.poll() {
                 return outcome;
             }
-            wait::one_readable(&self.socket, Duration::from_millis(1))?;
+            wait::readable([self.socket.as_fd(), handshake.done.as_fd()], CHECK_INTERVAL)?;
             self.feed(&handshake)?;
         }
         bail!("no DTLS association within {JOIN_LIMIT:?}")
@@ -68,13 +69,19 @@ impl Joining {
             match Protocol::of(&buffer[..len]) {
                 Protocol::Dtls => handshake.feed(&buffer[..len]),
                 Protocol::Stun => self.consent.handle_response(Instant::now(), &buffer[..len])?,
-                Protocol::Rtp | Protocol::Rtcp if self.early.len() < EARLY_MAX => {
-                    self.early.push_back(buffer[..len].to_vec())
-                }
-                Protocol::Rtp | Protocol::Rtcp | Protocol::Unknown => {}
+                Protocol::Rtp | Protocol::Rtcp => self.keep(&buffer[..len]),
+                Protocol::Unknown => {}
             }
         }
         Ok(())
+    }
+
+    /// The oldest goes first: what is kept has no holes.
+    fn keep(&mut self, datagram: &[u8]) {
+        if self.early.len() == EARLY_MAX {
+            self.early.pop_front();
+        }
+        self.early.push_back(datagram.to_vec());
     }
 }
 

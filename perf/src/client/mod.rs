@@ -19,8 +19,10 @@ pub mod player;
 pub mod publisher;
 pub mod rtcp;
 pub mod rtp;
+mod sealer;
 pub mod srtp;
 pub mod stun;
+pub mod twcc;
 pub mod wait;
 pub mod wire;
 

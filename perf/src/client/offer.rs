@@ -7,6 +7,7 @@ use std::net::SocketAddr;
 
 use super::media::Codec;
 use super::stun::Credentials;
+use super::twcc;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Direction {
@@ -54,6 +55,8 @@ pub struct TransportLines<'a> {
 
 /// The header extension id under which MID is offered.
 pub const MID_EXTENSION: u8 = 4;
+/// The id under which the transport-wide sequence number is offered.
+pub const TRANSPORT_EXTENSION: u8 = 5;
 
 impl Offer {
     /// Sections of one codec each, with MIDs `0`, `1`, ... and SSRCs grown from `seed`.
@@ -115,6 +118,7 @@ impl Section {
         write_transport(transport, lines);
         lines.push(format!("a=mid:{}", self.mid));
         lines.push(format!("a=extmap:{MID_EXTENSION} urn:ietf:params:rtp-hdrext:sdes:mid"));
+        lines.push(format!("a=extmap:{TRANSPORT_EXTENSION} {}", twcc::URI));
         lines.push(if direction == Direction::Send { "a=sendonly" } else { "a=recvonly" }.to_owned());
         lines.push("a=rtcp-mux".to_owned());
         lines.push("a=rtcp-rsize".to_owned());
@@ -129,7 +133,9 @@ impl Section {
         attributes.push(format!("a=rtpmap:{payload_type} {}", codec.rtpmap()));
         attributes.extend(codec.fmtp().map(|fmtp| format!("a=fmtp:{payload_type} {fmtp}")));
         if codec.is_video() {
-            attributes.extend(["nack", "nack pli", "ccm fir"].map(|kind| format!("a=rtcp-fb:{payload_type} {kind}")));
+            attributes.extend(
+                ["transport-cc", "nack", "nack pli", "ccm fir"].map(|kind| format!("a=rtcp-fb:{payload_type} {kind}")),
+            );
         }
         if self.offers_rtx() {
             let rtx = payload_type + 1;

@@ -268,6 +268,7 @@ impl Player {
                 ssrc: *ssrc,
                 lost: heard.lost() as u32,
                 highest: heard.highest_sequence(),
+                ..Reception::default()
             })
             .collect();
         let report = rtcp::write_receiver_report(self.sender, &receptions, &self.call.cname);

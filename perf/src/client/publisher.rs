@@ -81,6 +81,18 @@ impl Publisher {
         self.call.send_rtp(&packet)
     }
 
+    /// Makes a packet that is sent later, by [`Call::send_sealed`]. Nothing else of this track may be sent before it.
+    pub fn seal_packet(
+        &mut self,
+        track: usize,
+        position: Position,
+        packet_len: usize,
+        planned_ns: u64,
+    ) -> Result<Vec<u8>> {
+        let packet = self.tracks[track].next_packet(position, packet_len, planned_ns);
+        self.call.seal_rtp(&packet)
+    }
+
     /// Makes a packet and loses it on the way: only a NACK brings it to anybody.
     pub fn lose_packet(&mut self, track: usize, position: Position, packet_len: usize, planned_ns: u64) {
         self.tracks[track].next_packet(position, packet_len, planned_ns);

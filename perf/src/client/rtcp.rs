@@ -105,6 +105,9 @@ pub struct Reception {
     pub ssrc: u32,
     pub lost: u32,
     pub highest: u32,
+    /// The middle of the last sender report's NTP time, and how long ago it came, in 65,536ths of a second; zero without one.
+    pub last_report: u32,
+    pub since_report: u32,
 }
 
 /// A compound packet: SR, then SDES with the CNAME.
@@ -122,7 +125,14 @@ pub fn write_receiver_report(sender: u32, receptions: &[Reception], cname: &str)
     let mut bytes = vec![0x80 | receptions.len() as u8, 201, 0, (1 + 6 * receptions.len()) as u8];
     bytes.extend_from_slice(&sender.to_be_bytes());
     for reception in receptions {
-        for field in [reception.ssrc, reception.lost & 0x00ff_ffff, reception.highest, 0, 0, 0] {
+        for field in [
+            reception.ssrc,
+            reception.lost & 0x00ff_ffff,
+            reception.highest,
+            0,
+            reception.last_report,
+            reception.since_report,
+        ] {
             bytes.extend_from_slice(&field.to_be_bytes());
         }
     }

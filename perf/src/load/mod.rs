@@ -1,16 +1,38 @@
-//! Load scenarios: a plan that does not wait, viewers that cost little, and a report that says how far it can be trusted.
+//! Load scenarios: plans that do not wait, viewers that cost nothing, and reports that are refused where they would mislead.
 //!
-//! [`fanout`] is one publisher and many viewers of one channel. Everything of the tool runs on one thread of one core, the
-//! server on another; delay counts from the planned send time to the kernel's receive timestamp, so that neither the tool's
-//! own lateness in reading nor a server that holds the publisher up can hide.
+//! [`Setup`] says who publishes and who watches, [`Target`] against whom. A [`Rig`] is a target with everybody in their
+//! seats; it is measured in windows. [`compare`] measures several targets in turns. Everything of the tool that is timed
+//! runs on one thread of one core, servers on another; delay counts from the planned send time to the kernel's receive
+//! timestamp, so that neither the tool's lateness in reading nor a server that holds the publisher up can hide.
 
-pub mod fanout;
-pub mod plan;
-mod reactor;
-pub mod report;
+mod setup;
+mod target;
+mod plan;
+mod filter;
+mod feedback;
+mod source;
+mod heard;
+mod seen;
 mod viewer;
-mod yardstick;
+mod tally;
+mod inbox;
+mod reactor;
+mod joining;
+mod rig;
+mod window;
+mod report;
+mod spread;
+mod compare;
+mod scenario;
 
-pub use fanout::{Fanout, Target, run};
-pub use plan::Pacing;
-pub use report::Report;
+pub use compare::{Comparison, Schedule, compare};
+pub use feedback::Feedback;
+pub use plan::{Pacing, Video};
+pub use report::{Points, window_line};
+pub use rig::Rig;
+pub use scenario::{Outcome, Run, churn, idle, memory, storm};
+pub use setup::{Receivers, Setup, Shape};
+pub use spread::Spread;
+pub use tally::Tally;
+pub use target::{Kind, Running, Target};
+pub use window::{Bounds, Faults, Window};

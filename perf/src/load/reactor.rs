@@ -1,233 +1,277 @@
-//! The one thread of a load run: sends what the plan has due, reads what has arrived, keeps calls alive.
+//! The one thread of a load run: sends what the plan has due, and between two moments of the plan does everything else.
 //!
-//! A precise timer wakes it for the plan. Viewers' sockets are swept every few milliseconds and never waited for: on loopback
-//! the server's core would pay for each wake-up of a reader (an interrupt to the other core), which over a network it does
-//! not. Nothing is lost by reading late, since each datagram has the kernel's receive timestamp (SO_TIMESTAMPNS). Between two
-//! sockets of a sweep the plan comes first.
+//! It is punctual rather than thrifty: it sleeps towards the next planned time and spins over the last stretch, and nothing
+//! it does beside the plan takes longer than a few tens of microseconds. Viewers are visited in turn, evenly over a
+//! rotation: a visit reads what has arrived, renews consent and sends feedback that is due. Nobody waits on a viewer's
+//! socket: on loopback the server's core would pay for each wake-up, which over a network it does not. Nothing is lost by
+//! reading late, since each datagram has the kernel's receive timestamp (SO_TIMESTAMPNS).
 
-use std::io::IoSliceMut;
-use std::os::fd::AsRawFd as _;
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
 use hdrhistogram::Histogram;
-use nix::cmsg_space;
-use nix::errno::Errno;
-use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
-use nix::sys::socket::{ControlMessageOwned, MsgFlags, recvmsg, setsockopt, sockopt};
-use nix::sys::time::TimeSpec;
-use nix::sys::timerfd::{ClockId, Expiration, TimerFd, TimerFlags, TimerSetTimeFlags};
+use nix::sys::socket::{setsockopt, sockopt};
 
-use super::plan::{Plan, Planned};
+use super::inbox::Inbox;
+use super::source::Source;
 use super::viewer::Viewer;
-use crate::client::Publisher;
 use crate::clock;
 
 pub(super) struct Reactor {
-    epoll: Epoll,
-    timer: TimerFd,
-    pub(super) publisher: Publisher,
+    pub(super) sources: Vec<Source>,
     pub(super) viewers: Vec<Viewer>,
-    sending: Option<Sending>,
-    /// Planned send times by index: what delay is counted from.
-    pub(super) planned_ns: Vec<u64>,
-    /// Packets with an index in this range are measured.
-    window: std::ops::Range<u64>,
+    /// What is due when, from the start of the plans: source and lane.
+    queue: BinaryHeap<Reverse<(Duration, usize, usize)>>,
+    /// The start of the plans, while they are followed.
+    started: Option<Instant>,
+    rotation: Rotation,
+    patience: Patience,
+    inbox: Inbox,
+    /// Kernel receive time minus planned time.
     pub(super) delays: Histogram<u64>,
+    /// Actual minus planned send time.
     pub(super) lateness: Histogram<u64>,
-    next_tick: Instant,
-    next_sweep: Instant,
-    buffer: Box<[u8; 2048]>,
-    control: Vec<u8>,
+    /// Time with nothing to do, slept or spun.
+    pub(super) idle: Duration,
+    /// Where making packets ready goes on.
+    next_lane: usize,
 }
 
-/// A plan on its way.
-struct Sending {
-    plan: Plan,
+/// How the reactor waits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Patience {
+    /// Sleeps as long as it may: others of this thread's core have work to do.
+    Sleep,
+    /// Spins over the last stretch before a planned time.
+    Spin,
+}
+
+/// Who is visited next: first the sources, then the viewers, again and again.
+struct Rotation {
     started: Instant,
-    started_ns: u64,
-    packet_len: usize,
-    next: Planned,
-    key: bool,
+    interval: Duration,
+    visited: usize,
 }
 
 impl Reactor {
-    pub(super) fn new(publisher: Publisher) -> Result<Self> {
-        let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
-        let timer = TimerFd::new(ClockId::CLOCK_MONOTONIC, TimerFlags::TFD_CLOEXEC | TimerFlags::TFD_NONBLOCK)?;
-        epoll.add(&timer, EpollEvent::new(EpollFlags::EPOLLIN, TIMER))?;
-        epoll.add(publisher.call.socket(), EpollEvent::new(EpollFlags::EPOLLIN, PUBLISHER))?;
+    /// Everybody is visited once in this time.
+    pub(super) fn new(interval: Duration) -> Result<Self> {
         Ok(Self {
-            epoll,
-            timer,
-            publisher,
+            sources: Vec::new(),
             viewers: Vec::new(),
-            sending: None,
-            planned_ns: Vec::new(),
-            window: 0..0,
+            queue: BinaryHeap::new(),
+            started: None,
+            rotation: Rotation { started: Instant::now(), interval, visited: 0 },
+            patience: Patience::Sleep,
+            inbox: Inbox::new(),
             delays: histogram()?,
             lateness: histogram()?,
-            next_tick: Instant::now(),
-            next_sweep: Instant::now(),
-            buffer: Box::new([0; 2048]),
-            control: cmsg_space!(TimeSpec),
+            idle: Duration::ZERO,
+            next_lane: 0,
         })
     }
 
-    pub(super) fn add(&mut self, viewer: Viewer) -> Result<()> {
+    pub(super) fn add_source(&mut self, mut source: Source) -> Result<()> {
+        let number = self.sources.len();
+        for lane in 0..source.lanes.len() {
+            self.queue.push(Reverse((source.next_at(lane)?, number, lane)));
+        }
+        self.sources.push(source);
+        Ok(())
+    }
+
+    pub(super) fn add_viewer(&mut self, mut viewer: Viewer) -> Result<()> {
         setsockopt(viewer.call.socket(), sockopt::ReceiveTimestampns, &true)?;
+        let (now, now_ns) = (Instant::now(), clock::unix_ns());
+        for datagram in viewer.call.take_early() {
+            viewer.accept(now, &datagram, now_ns);
+        }
+        self.sources[viewer.source].audience += 1;
         self.viewers.push(viewer);
         Ok(())
     }
 
-    /// Begins to send. The plan goes on until the reactor is dropped or `stop_sending`.
-    pub(super) fn start_sending(&mut self, mut plan: Plan, packet_len: usize) -> Result<()> {
-        let next = plan.next().context("an empty plan")?;
-        self.sending =
-            Some(Sending { plan, started: Instant::now(), started_ns: clock::unix_ns(), packet_len, next, key: true });
+    /// Takes a viewer out, for it to leave.
+    pub(super) fn remove_viewer(&mut self, place: usize) -> Viewer {
+        let viewer = self.viewers.swap_remove(place);
+        self.sources[viewer.source].audience -= 1;
+        viewer
+    }
+
+    /// Follows the plans, from where they stopped, until `pause`.
+    pub(super) fn resume(&mut self) -> Result<()> {
+        let Reverse((earliest, _, _)) = *self.queue.peek().context("nothing to send")?;
+        let start = Instant::now() + LEAD;
+        self.started = Some(start.checked_sub(earliest).unwrap_or(start));
         Ok(())
     }
 
-    pub(super) fn stop_sending(&mut self) {
-        self.sending = None;
+    pub(super) fn pause(&mut self) {
+        self.started = None;
+    }
+
+    pub(super) fn set_patience(&mut self, patience: Patience) {
+        self.patience = patience;
     }
 
     /// From here on packets are measured, until `close_window`.
     pub(super) fn open_window(&mut self) {
-        self.window = self.planned_ns.len() as u64..u64::MAX;
+        self.sources.iter_mut().for_each(Source::open_window);
         self.delays.reset();
         self.lateness.reset();
+        self.idle = Duration::ZERO;
     }
 
     pub(super) fn close_window(&mut self) {
-        self.window.end = self.planned_ns.len() as u64;
+        self.sources.iter_mut().for_each(Source::close_window);
     }
 
-    pub(super) fn window(&self) -> std::ops::Range<u64> {
-        self.window.clone()
-    }
-
-    /// Works until `deadline`.
-    pub(super) fn run_until(&mut self, deadline: Instant) -> Result<()> {
-        while Instant::now() < deadline {
-            self.turn(deadline)?;
-        }
-        Ok(())
-    }
-
-    /// Does what is due, then waits for the publisher's socket or the next due time, not beyond `limit`.
-    pub(super) fn turn(&mut self, limit: Instant) -> Result<()> {
-        self.send_due()?;
-        self.tick_due()?;
-        self.sweep_due()?;
-        self.arm(self.next_due().min(limit))?;
-        let mut events = [EpollEvent::empty(); 2];
-        let ready = match self.epoll.wait(&mut events, EpollTimeout::NONE) {
-            Ok(ready) => ready,
-            Err(Errno::EINTR) => 0,
-            Err(error) => return Err(error.into()),
-        };
-        for event in &events[..ready] {
-            match event.data() {
-                PUBLISHER => self.publisher.serve(Instant::now())?,
-                // Nothing to read means that it was set anew in the meantime.
-                _ => self.timer.wait().or_else(|error| if error == Errno::EAGAIN { Ok(()) } else { Err(error) })?,
+    /// Works until `deadline`. While nothing is due, `aside` is called now and then; it must be brief.
+    pub(super) fn run_until(&mut self, deadline: Instant, aside: &mut dyn FnMut() -> Result<()>) -> Result<()> {
+        let mut next_aside = Instant::now();
+        loop {
+            let now = Instant::now();
+            if now >= deadline {
+                return Ok(());
             }
-        }
-        Ok(())
-    }
-
-    /// Reads every viewer's socket until it is empty.
-    fn sweep_due(&mut self) -> Result<()> {
-        if Instant::now() < self.next_sweep {
-            return Ok(());
-        }
-        for place in 0..self.viewers.len() {
-            while self.read_viewer(place)? == DATAGRAMS_A_SLICE {
-                self.send_due()?;
+            if self.send_due(now)? {
+                continue;
             }
-            self.send_due()?;
-        }
-        self.next_sweep = Instant::now() + SWEEP_INTERVAL;
-        Ok(())
-    }
-
-    fn next_due(&self) -> Instant {
-        let regular = self.next_tick.min(self.next_sweep);
-        self.sending.as_ref().map_or(regular, |sending| regular.min(sending.started + sending.next.at))
-    }
-
-    fn arm(&self, wake: Instant) -> Result<()> {
-        // Zero would disarm the timer.
-        let wait = wake.saturating_duration_since(Instant::now()).max(Duration::from_nanos(1));
-        Ok(self.timer.set(Expiration::OneShot(TimeSpec::from_duration(wait)), TimerSetTimeFlags::empty())?)
-    }
-
-    fn send_due(&mut self) -> Result<()> {
-        let Some(sending) = &mut self.sending else {
-            return Ok(());
-        };
-        while sending.started + sending.next.at <= Instant::now() {
-            let planned = sending.next;
-            if planned.start {
-                sending.key = self.publisher.key_frame_due(0);
+            let next_send = self.next_send().unwrap_or(deadline);
+            if next_send.saturating_duration_since(now) > BRIEF && (self.make_ready()? || self.visit_due(now)?) {
+                continue;
             }
-            let planned_ns = sending.started_ns + planned.at.as_nanos() as u64;
-            self.publisher.send_packet(0, planned.position(sending.key), sending.packet_len, planned_ns)?;
-            self.planned_ns.push(planned_ns);
-            self.lateness.saturating_record(clock::unix_ns().saturating_sub(planned_ns));
-            sending.next = sending.plan.next().context("the plan ended")?;
+            if next_send.saturating_duration_since(now) > BRIEF && now >= next_aside {
+                aside()?;
+                next_aside = now + ASIDE_INTERVAL;
+                continue;
+            }
+            self.wait(now, next_send.min(deadline));
         }
-        Ok(())
     }
 
-    fn tick_due(&mut self) -> Result<()> {
+    /// One brief step for a reactor that is not running: one visit, so that its calls stay alive.
+    pub(super) fn keep_alive(&mut self) -> Result<()> {
         let now = Instant::now();
-        if now < self.next_tick {
+        if self.rotation.is_due(now, self.sources.len() + self.viewers.len()) {
+            self.visit_next(now)?;
+        }
+        Ok(())
+    }
+
+    /// Sends what is due; returns whether anything was.
+    fn send_due(&mut self, now: Instant) -> Result<bool> {
+        let (Some(started), Some(Reverse((at, source, lane)))) = (self.started, self.queue.peek().copied()) else {
+            return Ok(false);
+        };
+        let planned = started + at;
+        if planned > now {
+            return Ok(false);
+        }
+        let late_ns = (now - planned).as_nanos() as u64;
+        self.sources[source].send(lane, clock::unix_ns().saturating_sub(late_ns))?;
+        self.lateness.saturating_record(late_ns);
+        self.queue.pop();
+        self.queue.push(Reverse((self.sources[source].next_at(lane)?, source, lane)));
+        Ok(true)
+    }
+
+    fn next_send(&self) -> Option<Instant> {
+        let Reverse((at, _, _)) = self.queue.peek()?;
+        self.started.map(|started| started + *at)
+    }
+
+    /// Seals one packet ahead of its time, if any lane lacks one.
+    fn make_ready(&mut self) -> Result<bool> {
+        for _ in 0..self.sources.len() {
+            self.next_lane = (self.next_lane + 1) % self.sources.len();
+            let source = &mut self.sources[self.next_lane];
+            for lane in 0..source.lanes.len() {
+                if source.make_more_ready(lane)? {
+                    return Ok(true);
+                }
+            }
+        }
+        Ok(false)
+    }
+
+    fn visit_due(&mut self, now: Instant) -> Result<bool> {
+        let is_due = self.rotation.is_due(now, self.sources.len() + self.viewers.len());
+        if is_due {
+            self.visit_next(now)?;
+        }
+        Ok(is_due)
+    }
+
+    /// Visits whoever is next. One that has more to read is visited again before the next one.
+    fn visit_next(&mut self, now: Instant) -> Result<()> {
+        let place = self.rotation.visited;
+        if place < self.sources.len() {
+            self.sources[place].publisher.serve(now)?;
+        } else if self.read_viewer(now, place - self.sources.len())? == DATAGRAMS_A_SLICE {
             return Ok(());
         }
-        self.next_tick = now + TICK;
-        self.publisher.tick(now)?;
-        self.viewers.iter_mut().try_for_each(|viewer| viewer.tick(now))
+        self.rotation.visited += 1;
+        Ok(())
     }
 
     /// Reads one slice and returns how many datagrams it had.
-    fn read_viewer(&mut self, place: usize) -> Result<usize> {
+    fn read_viewer(&mut self, now: Instant, place: usize) -> Result<usize> {
         let viewer = &mut self.viewers[place];
-        let now = Instant::now();
+        let source = &self.sources[viewer.source];
         for read in 0..DATAGRAMS_A_SLICE {
-            let fd = viewer.call.socket().as_raw_fd();
-            let Some((len, received_ns)) = receive(fd, &mut self.buffer[..], &mut self.control)? else {
+            let Some((datagram, received_ns)) = self.inbox.receive(viewer.call.socket())? else {
+                viewer.settle_down()?;
+                viewer.tick(now, source)?;
                 return Ok(read);
             };
-            let Some(index) = viewer.accept(now, &self.buffer[..len]) else {
-                continue;
-            };
-            if self.window.contains(&index)
-                && let Some(planned_ns) = self.planned_ns.get(index as usize)
-            {
-                self.delays.saturating_record(received_ns.saturating_sub(*planned_ns));
+            let Some(packet) = viewer.accept(now, datagram, received_ns) else { continue };
+            if let Some(planned_ns) = source.lanes[packet.lane].planned_ns.get(packet.index as usize) {
+                let delay_ns = received_ns.saturating_sub(*planned_ns);
+                viewer.note_delay(delay_ns);
+                if viewer.is_measured && source.lanes[packet.lane].window.contains(&packet.index) {
+                    self.delays.saturating_record(delay_ns);
+                }
             }
         }
         Ok(DATAGRAMS_A_SLICE)
     }
+
+    /// Nothing is due before `next`, but visits.
+    fn wait(&mut self, now: Instant, next: Instant) {
+        let visit = self.rotation.next(self.sources.len() + self.viewers.len()).max(now + VISITS_GATHERED);
+        let margin = match self.patience {
+            Patience::Sleep => Duration::ZERO,
+            Patience::Spin => SPIN,
+        };
+        let wake = visit.min(next.checked_sub(margin).unwrap_or(now));
+        let sleep = wake.saturating_duration_since(now);
+        if sleep > Duration::from_micros(20) {
+            std::thread::sleep(sleep);
+        } else {
+            (0..SPINS).for_each(|_| std::hint::spin_loop());
+        }
+        self.idle += now.elapsed();
+    }
 }
 
-/// One datagram and the wall-clock time at which the kernel took it in.
-fn receive(fd: i32, buffer: &mut [u8], control: &mut [u8]) -> Result<Option<(usize, u64)>> {
-    let mut slices = [IoSliceMut::new(buffer)];
-    match recvmsg::<()>(fd, &mut slices, Some(control), MsgFlags::MSG_DONTWAIT) {
-        Ok(message) => {
-            let stamp = message.cmsgs()?.find_map(|control| match control {
-                ControlMessageOwned::ScmTimestampns(time) => {
-                    Some(time.tv_sec() as u64 * 1_000_000_000 + time.tv_nsec() as u64)
-                }
-                _ => None,
-            });
-            Ok(Some((message.bytes, stamp.unwrap_or_else(clock::unix_ns))))
+impl Rotation {
+    /// Whether the next visit is due; begins the next round when its time has come.
+    fn is_due(&mut self, now: Instant, guests: usize) -> bool {
+        if self.visited >= guests {
+            if now < self.started + self.interval {
+                return false;
+            }
+            (self.started, self.visited) = (now, 0);
         }
-        Err(Errno::EAGAIN | Errno::ECONNREFUSED | Errno::EINTR) => Ok(None),
-        Err(error) => Err(error.into()),
+        guests > 0 && now >= self.next(guests)
+    }
+
+    fn next(&self, guests: usize) -> Instant {
+        let share = self.visited.min(guests) as f64 / guests.max(1) as f64;
+        self.started + self.interval.mul_f64(share)
     }
 }
 
@@ -236,9 +280,33 @@ pub(super) fn histogram() -> Result<Histogram<u64>> {
     Ok(Histogram::new_with_bounds(1, 60_000_000_000, 3)?)
 }
 
-const TIMER: u64 = u64::MAX;
-const PUBLISHER: u64 = u64::MAX - 1;
-const DATAGRAMS_A_SLICE: usize = 32;
-const TICK: Duration = Duration::from_millis(20);
-/// A socket's receive buffer holds seconds; this bounds only what one sweep has to do.
-const SWEEP_INTERVAL: Duration = Duration::from_millis(10);
+/// Time between the order to send and the first packet.
+const LEAD: Duration = Duration::from_millis(1);
+/// What is begun within this time of a planned packet could make it late.
+const BRIEF: Duration = Duration::from_micros(50);
+/// The stretch that is spun over: a core that sleeps may take as long to wake up.
+const SPIN: Duration = Duration::from_micros(200);
+const SPINS: usize = 16;
+/// Visits may be late by this much, so that not each of them ends a sleep.
+const VISITS_GATHERED: Duration = Duration::from_micros(500);
+const ASIDE_INTERVAL: Duration = Duration::from_micros(200);
+const DATAGRAMS_A_SLICE: usize = 4;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rotation_visits_everybody_once_and_evenly() {
+        let start = Instant::now();
+        let at = |ms: u64| start + Duration::from_millis(ms);
+        let mut rotation = Rotation { started: start, interval: Duration::from_millis(100), visited: 0 };
+        assert!(rotation.is_due(at(0), 4));
+        rotation.visited = 1;
+        assert!(!rotation.is_due(at(24), 4) && rotation.is_due(at(25), 4));
+        rotation.visited = 4;
+        assert!(!rotation.is_due(at(99), 4) && rotation.is_due(at(100), 4));
+        assert_eq!(rotation.visited, 0);
+        assert!(!rotation.is_due(at(300), 0));
+    }
+}

@@ -1,150 +1,237 @@
-//! A viewer of a load run: counts every packet by the sequence number that SRTP leaves readable, decrypts few.
+//! A viewer of a load run: accounts for every packet, and looks at as many as it must.
 //!
-//! The server maps a viewer's sequence numbers by a constant offset as long as nothing is dropped. So a viewer decrypts one
-//! packet in so many, learns from its stamp which index belongs to which sequence number, and knows the index of all others
-//! without opening them. A witness opens all. Invariant: an index is only believed while every opened packet confirms it.
+//! The server maps a viewer's sequence numbers by a constant offset as long as nothing is dropped. So a viewer that has
+//! decrypted one packet and read its stamp knows which packet any sequence number is. A witness decrypts all packets; a
+//! counter reads all and decrypts one in so many; a sampler lets the kernel drop most and decrypts what it gets. Invariant:
+//! an index is only believed while every opened packet confirms it.
 
 use std::time::Instant;
 
 use anyhow::Result;
 
-use crate::client::pattern;
-use crate::client::rtcp::{self, Reception};
+use super::feedback::Reporter;
+use super::filter::{SAMPLE, Sampling};
+use super::heard::{Anchor, Heard};
+use super::source::Source;
+use super::tally::Tally;
+use crate::client::rtcp::{self, Item, Reception};
 use crate::client::rtp::Packet;
-use crate::client::{Arrival, Call};
+use crate::client::{Arrival, Call, pattern};
+use crate::clock;
 
-/// How many of the packets a viewer decrypts and checks byte for byte.
+/// How much of what arrives a viewer looks at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Attention {
-    /// Every packet.
+    /// Reads and decrypts every packet.
     Witness,
-    /// One in [`SAMPLE`].
+    /// Reads every packet and decrypts one in [`SAMPLE`].
     Counter,
+    /// Reads and decrypts one in [`SAMPLE`]; the kernel drops the others.
+    Sampler(Sampling),
 }
 
 pub(super) struct Viewer {
     pub(super) call: Call,
-    attention: Attention,
-    anchor: Option<Anchor>,
-    seen: Seen,
-    opened: u64,
-    countdown: u32,
+    /// Whom it watches.
+    pub(super) source: usize,
+    /// Whether its delays are recorded.
+    pub(super) is_measured: bool,
     pub(super) faults: Faults,
-    next_report: Instant,
+    pub(super) opened: u64,
+    /// When its first packet and the start of its first key frame arrived, by the wall clock.
+    pub(super) first_ns: Option<u64>,
+    pub(super) first_key_ns: Option<u64>,
+    pub(super) reporter: Reporter,
+    attention: Attention,
+    tracks: Vec<Heard>,
+    is_filtered: bool,
+    /// The kernel's count of drops at this socket when the account was opened.
+    drops_before: u64,
+    last_delay_ns: u64,
 }
 
 /// What no packet should ever show.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Faults {
     pub(super) corrupt: u64,
     pub(super) misplaced: u64,
     pub(super) garbage: u64,
 }
 
-#[derive(Clone, Copy, Debug)]
-struct Anchor {
-    ssrc: u32,
-    /// The sequence number of index 0, had it been sent to this viewer.
-    zero: u16,
-    highest: u64,
+/// A packet that is new: its lane and index.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Place {
+    pub(super) lane: usize,
+    pub(super) index: u64,
 }
 
 impl Viewer {
-    pub(super) fn new(call: Call, attention: Attention, first_report: Instant) -> Self {
+    /// `source` is the publisher that it watches, whose streams it will recognise by their stamps.
+    pub(super) fn new(call: Call, number: usize, source: &Source, attention: Attention, reporter: Reporter) -> Self {
+        let tracks = source.publisher.tracks.iter();
         Self {
             call,
-            attention,
-            anchor: None,
-            seen: Seen::default(),
-            opened: 0,
-            countdown: 0,
+            source: number,
+            is_measured: true,
             faults: Faults::default(),
-            next_report: first_report,
+            opened: 0,
+            first_ns: None,
+            first_key_ns: None,
+            reporter,
+            attention,
+            tracks: tracks.map(|track| Heard::of(track.ssrc, track.codec.is_video())).collect(),
+            is_filtered: false,
+            drops_before: 0,
+            last_delay_ns: 0,
         }
     }
 
-    /// Takes a datagram; for an RTP packet that is new, returns its index.
-    pub(super) fn accept(&mut self, now: Instant, datagram: &[u8]) -> Option<u64> {
+    /// Takes a datagram; for an RTP packet that is new, returns which it is.
+    pub(super) fn accept(&mut self, now: Instant, datagram: &[u8], received_ns: u64) -> Option<Place> {
         let Some(header) = plain_header(datagram) else {
-            if let Arrival::Garbage = self.call.handle(now, datagram) {
-                self.faults.garbage += 1;
-            }
+            self.accept_other(now, datagram);
             return None;
         };
-        let index = match self.anchor {
-            Some(anchor) if self.countdown > 0 && header.ssrc == anchor.ssrc => {
-                self.countdown -= 1;
-                anchor.index(header.sequence)
-            }
-            _ => self.open(now, datagram, header)?,
-        };
-        if let Some(anchor) = &mut self.anchor {
-            anchor.highest = anchor.highest.max(index);
+        self.first_ns.get_or_insert(received_ns);
+        if self.reporter.listens() && !self.is_filtered {
+            self.reporter.note(received_ns);
         }
-        self.seen.insert(index).then_some(index)
+        let known = self.tracks.iter_mut().position(|track| track.carries(header.ssrc));
+        let place = match known {
+            Some(lane) if self.may_trust(lane) => Place { lane, index: self.tracks[lane].index(header.sequence)? },
+            _ => self.open(now, datagram, header, received_ns)?,
+        };
+        self.tracks[place.lane].hear(place.index).then_some(place)
     }
 
-    /// Consent and receiver reports.
-    pub(super) fn tick(&mut self, now: Instant) -> Result<()> {
-        self.call.tick(now)?;
-        if let Some(anchor) = self.anchor
-            && now >= self.next_report
-        {
-            self.next_report = now + REPORT_INTERVAL;
-            let highest = u32::from(anchor.zero).wrapping_add(anchor.highest as u32);
-            let reception = Reception { ssrc: anchor.ssrc, lost: 0, highest };
-            let report = rtcp::write_receiver_report(1, &[reception], &self.call.cname);
-            self.call.send_rtcp(&report)?;
+    /// The socket is empty: time to install the filter, if every stream is known by now.
+    pub(super) fn settle_down(&mut self) -> Result<()> {
+        let Attention::Sampler(sampling) = self.attention else {
+            return Ok(());
+        };
+        if self.is_filtered {
+            self.tracks.iter_mut().for_each(Heard::begin_to_sample);
+        } else if self.tracks.iter().all(Heard::is_known) {
+            sampling.attach(self.call.socket())?;
+            self.is_filtered = true;
         }
         Ok(())
     }
 
-    /// Distinct packets with an index in the range.
-    pub(super) fn received(&self, range: std::ops::Range<u64>) -> u64 {
-        self.seen.count(range)
+    /// Consent, and feedback when it is due.
+    pub(super) fn tick(&mut self, now: Instant, source: &Source) -> Result<()> {
+        self.call.tick(now)?;
+        if self.reporter.is_report_due(now) {
+            let receptions: Vec<Reception> = self.tracks.iter().filter_map(|track| track.reception(now)).collect();
+            self.reporter.send_report(now, &mut self.call, &receptions)?;
+        }
+        if self.reporter.is_transport_due(now) {
+            self.assume_arrivals(source);
+            let media = self.tracks.iter().find_map(Heard::ssrc).unwrap_or_default();
+            self.reporter.send_transport(now, &mut self.call, media, None)?;
+        }
+        Ok(())
+    }
+
+    /// Whether every stream is known, and the filter in place if there is to be one.
+    pub(super) fn is_settled(&self) -> bool {
+        let is_sampler = matches!(self.attention, Attention::Sampler(_));
+        self.tracks.iter().all(Heard::is_known) && is_sampler == self.is_filtered
+    }
+
+    pub(super) fn note_delay(&mut self, delay_ns: u64) {
+        self.last_delay_ns = delay_ns;
+    }
+
+    /// Opens the account: nothing is on its way, `sent` packets went on each lane, the kernel counts so many drops here.
+    pub(super) fn open_account(&mut self, sent: impl Iterator<Item = u64>, drops: u64) {
+        self.tracks.iter_mut().zip(sent).for_each(|(track, sent)| track.open_account(sent));
+        self.drops_before = drops;
+        self.faults = Faults::default();
+    }
+
+    /// Closes it, with nothing on its way again. A viewer who heard nothing of a stream that it joined late owes nothing.
+    pub(super) fn tally(&self, sent: impl Iterator<Item = u64>, drops: u64) -> Tally {
+        let mut tally = Tally::default();
+        for (track, sent) in self.tracks.iter().zip(sent) {
+            let sampling = match self.attention {
+                Attention::Sampler(sampling) if self.is_filtered => Some(sampling),
+                _ => None,
+            };
+            tally.add(track.tally(sent, sampling));
+        }
+        tally.dropped = drops.saturating_sub(self.drops_before);
+        // Without a filter only a full queue drops.
+        tally.overrun = if self.is_filtered { 0 } else { tally.dropped };
+        tally
     }
 
     pub(super) fn duplicates(&self) -> u64 {
-        self.seen.duplicates
+        self.tracks.iter().map(Heard::duplicates).sum()
     }
 
-    pub(super) fn opened(&self) -> u64 {
-        self.opened
+    /// What is not RTP.
+    fn accept_other(&mut self, now: Instant, datagram: &[u8]) {
+        match self.call.handle(now, datagram) {
+            Arrival::Garbage => self.faults.garbage += 1,
+            Arrival::Rtcp(compound) => {
+                for item in rtcp::parse(&compound) {
+                    if let Item::SenderReport { ssrc, ntp, .. } = item
+                        && let Some(track) = self.tracks.iter_mut().find(|track| track.ssrc() == Some(ssrc))
+                    {
+                        track.note_report((ntp >> 16) as u32, now);
+                    }
+                }
+            }
+            Arrival::Rtp(_) | Arrival::Transport => {}
+        }
+    }
+
+    /// Whether this packet's sequence number will do.
+    fn may_trust(&mut self, lane: usize) -> bool {
+        match self.attention {
+            Attention::Counter => self.tracks[lane].may_skip(),
+            Attention::Witness | Attention::Sampler(_) => false,
+        }
     }
 
     /// Decrypts, checks every byte, and holds the packet's index against its sequence number.
-    fn open(&mut self, now: Instant, datagram: &[u8], header: PlainHeader) -> Option<u64> {
+    fn open(&mut self, now: Instant, datagram: &[u8], header: PlainHeader, received_ns: u64) -> Option<Place> {
         let Arrival::Rtp(bytes) = self.call.handle(now, datagram) else {
             self.faults.garbage += 1;
             return None;
         };
-        let Ok(stamp) =
-            Packet::parse(&bytes).ok_or(()).and_then(|packet| pattern::verify(packet.payload()).map_err(|_| ()))
-        else {
+        let stamp = Packet::parse(&bytes).and_then(|packet| pattern::verify(packet.payload()).ok());
+        let lane = stamp.and_then(|stamp| self.tracks.iter().position(|track| track.stream == stamp.stream));
+        let (Some(stamp), Some(lane)) = (stamp, lane) else {
             self.faults.corrupt += 1;
             return None;
         };
         self.opened += 1;
-        self.countdown = match self.attention {
-            Attention::Witness => 0,
-            Attention::Counter => SAMPLE,
-        };
-        let zero = header.sequence.wrapping_sub(stamp.index as u16);
-        let anchor = self.anchor.get_or_insert(Anchor { ssrc: header.ssrc, zero, highest: stamp.index });
-        if anchor.zero != zero || anchor.ssrc != header.ssrc {
+        let anchor = Anchor::new(header.ssrc, header.sequence, stamp.index);
+        if !self.tracks[lane].confirm(anchor, u32::from(SAMPLE)) {
             self.faults.misplaced += 1;
-            *anchor = Anchor { ssrc: header.ssrc, zero, highest: stamp.index };
         }
-        Some(stamp.index)
+        if stamp.position.key && stamp.position.start && self.tracks[lane].is_video {
+            self.first_key_ns.get_or_insert(received_ns);
+        }
+        Some(Place { lane, index: stamp.index })
     }
-}
 
-impl Anchor {
-    /// The index nearest to the highest one that has this sequence number.
-    fn index(&self, sequence: u16) -> u64 {
-        let low = sequence.wrapping_sub(self.zero);
-        let step = low.wrapping_sub(self.highest as u16) as i16;
-        self.highest.saturating_add_signed(i64::from(step))
+    /// A sampler reports what it did not read as if it had come as its samples did.
+    fn assume_arrivals(&mut self, source: &Source) {
+        let now_ns = clock::unix_ns();
+        for (track, lane) in self.tracks.iter_mut().zip(&source.lanes) {
+            let sent = lane.planned_ns.len();
+            let since = std::mem::replace(&mut track.reported, sent).min(sent);
+            if self.is_filtered {
+                for planned_ns in &lane.planned_ns[since..] {
+                    if self.reporter.listens() {
+                        self.reporter.note((planned_ns + self.last_delay_ns).min(now_ns));
+                    }
+                }
+            }
+        }
     }
 }
 
@@ -166,64 +253,9 @@ fn plain_header(datagram: &[u8]) -> Option<PlainHeader> {
     }
 }
 
-/// Which indices have arrived: a bit each.
-#[derive(Clone, Debug, Default)]
-struct Seen {
-    words: Vec<u64>,
-    duplicates: u64,
-}
-
-impl Seen {
-    /// Whether it is new. An index beyond the bound of a run counts as a duplicate, since no such packet was sent.
-    fn insert(&mut self, index: u64) -> bool {
-        if index >= INDEX_MAX {
-            self.duplicates += 1;
-            return false;
-        }
-        let (word, bit) = ((index / 64) as usize, 1 << (index % 64));
-        if self.words.len() <= word {
-            self.words.resize(word + 1, 0);
-        }
-        let is_new = self.words[word] & bit == 0;
-        self.words[word] |= bit;
-        self.duplicates += u64::from(!is_new);
-        is_new
-    }
-
-    fn count(&self, range: std::ops::Range<u64>) -> u64 {
-        let has = |index: &u64| self.words.get((index / 64) as usize).is_some_and(|word| word >> (index % 64) & 1 == 1);
-        range.filter(has).count() as u64
-    }
-}
-
-/// A counter opens one packet in this many.
-const SAMPLE: u32 = 64;
-
-const REPORT_INTERVAL: std::time::Duration = std::time::Duration::from_secs(1);
-
-/// Packets of one run: hours at any rate that one publisher sends.
-const INDEX_MAX: u64 = 1 << 26;
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn an_index_follows_its_sequence_number_across_the_wrap() {
-        let anchor = Anchor { ssrc: 1, zero: 65_000, highest: 530 };
-        assert_eq!(anchor.index(65_000_u16.wrapping_add(531)), 531);
-        assert_eq!(anchor.index(65_000_u16.wrapping_add(700)), 700);
-        assert_eq!(anchor.index(65_500), 500);
-        let later = Anchor { ssrc: 1, zero: 65_000, highest: 70_000 };
-        assert_eq!(later.index(65_000_u16.wrapping_add(70_002_u32 as u16)), 70_002);
-    }
-
-    #[test]
-    fn what_is_seen_twice_counts_once() {
-        let mut seen = Seen::default();
-        assert!(seen.insert(5) && seen.insert(200) && !seen.insert(5) && !seen.insert(INDEX_MAX));
-        assert_eq!((seen.count(0..300), seen.count(6..300), seen.duplicates), (2, 1, 2));
-    }
 
     #[test]
     fn only_rtp_has_a_plain_header() {

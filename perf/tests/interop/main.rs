@@ -6,6 +6,7 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod floor;
 mod str0m_peer;
 mod stand_in;
 mod scene;

@@ -1,0 +1,173 @@
+//! A storm of joins: some watch, then very many join at once by real handshakes.
+//!
+//! Asked is what the watchers notice (loss, delay), and how long it takes until every newcomer has a key frame. The joins
+//! run on the tool's core; where they filled it, the time until all are in is the tool's as much as the server's, and the
+//! line says so.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result};
+use serde_json::json;
+
+use super::{KEY_FRAMES_MAX, Outcome, Run, nothing, while_joining};
+use crate::clock;
+use crate::load::joining::{Crowd, reschedule};
+use crate::load::reactor::Reactor;
+use crate::load::report::{Points, Table, curve, joins};
+use crate::load::rig::{Newcomers, Rig};
+use crate::load::target::Target;
+use crate::load::viewer::Viewer;
+use crate::load::window::{Edge, Window};
+use crate::machine::Policy;
+
+/// What one storm did.
+struct Storm {
+    before: Window,
+    /// What the watchers noticed, and what the newcomers lost.
+    during: Window,
+    newcomers_lost: u64,
+    /// From the first request to the last newcomer's keys, and to the last one's key frame.
+    joined: Duration,
+    all_have_key_frames: Option<Duration>,
+}
+
+/// One storm against each target.
+pub fn storm(run: &mut Run<'_>, newcomers: usize) -> Result<Outcome> {
+    let mut outcome = Outcome::default();
+    let mut storms = Vec::new();
+    for target in run.targets.clone() {
+        let storm = one(run, &target, newcomers)?;
+        let bounds = while_joining(&run.bounds);
+        let refusals = storm.refusals(run);
+        outcome.fail(&target, storm.before.failures(&run.bounds));
+        outcome.fail(&target, storm.during.failures(&bounds));
+        outcome.fail(
+            &target,
+            (storm.during.joins.failed > 0).then(|| format!("{} joins failed", storm.during.joins.failed)),
+        );
+        if refusals.is_empty() {
+            run.tell("storm", &target, storm.figures(newcomers));
+            storms.push(storm);
+        } else {
+            run.tell("storm", &target, json!({ "refused": refusals }));
+            outcome.refuse(&target, refusals);
+        }
+    }
+    outcome.table = table(&storms);
+    Ok(outcome)
+}
+
+fn one(run: &Run<'_>, target: &Target, newcomers: usize) -> Result<Storm> {
+    let mut rig = Rig::open(target, &run.setup)?;
+    let watchers = rig.numbered;
+    eprintln!("{}: {watchers} watch", target.label);
+    let before = rig.measure(run.schedule.warm_up, run.schedule.window, &mut nothing)?;
+    rig.open_account()?;
+    rig.newcomers = Newcomers::Crowd;
+    rig.reactor.resume()?;
+    rig.reactor.run_until(Instant::now() + run.schedule.warm_up, &mut nothing)?;
+    rig.live.metrics();
+    let seats: Vec<_> = (watchers..watchers + newcomers).map(|number| run.setup.watching_seat(number)).collect();
+    let (pid, policy) = (rig.live.pid(), run.setup.policy);
+    let mut begun = None;
+    let begin = &mut |reactor: &mut Reactor| {
+        // The threads are there already, and so do not inherit it.
+        reschedule(policy, policy)?;
+        reactor.run_until(Instant::now() + CALM, &mut nothing)?;
+        begun = Some((Edge::now(pid)?, Instant::now(), clock::unix_ns()));
+        reactor.open_window();
+        Ok(())
+    };
+    rig.seat_viewers(&seats, Crowd { joiners: newcomers.min(JOINERS_MAX), begin })?;
+    let (edge, started, started_ns) = begun.context("nobody joined")?;
+    let joined = started.elapsed();
+    eprintln!("{}: {newcomers} have keys after {joined:.2?}", target.label);
+    wait_for_key_frames(&mut rig)?;
+    let rest = (started + run.schedule.window).max(Instant::now());
+    rig.reactor.run_until(rest, &mut nothing)?;
+    rig.reactor.close_window();
+    let (after, idle) = (Edge::now(rig.live.pid())?, rig.reactor.idle);
+    let stall_ns = rig.live.metrics().max("tidewire_turn_nanoseconds_max");
+    rig.reactor.pause();
+    reschedule(policy, Policy::Ordinary)?;
+    let tally = rig.settle(|viewer| viewer.is_measured)?;
+    let newcomers_lost = rig.tally(|viewer| !viewer.is_measured)?.lost();
+    rig.note_first_packets();
+    let all_have_key_frames = last_key_frame_ns(&rig).map(|at| Duration::from_nanos(at.saturating_sub(started_ns)));
+    let during = Window { stall_ns, ..Window::between(&rig, &edge, &after, idle, tally) };
+    rig.close()?;
+    Ok(Storm { before, during, newcomers_lost, joined, all_have_key_frames })
+}
+
+fn wait_for_key_frames(rig: &mut Rig) -> Result<()> {
+    let deadline = Instant::now() + KEY_FRAMES_MAX;
+    while last_key_frame_ns(rig).is_none() && Instant::now() < deadline {
+        rig.rest(Duration::from_millis(20))?;
+    }
+    Ok(())
+}
+
+/// When the last viewer's first key frame came; `None` while one has none.
+fn last_key_frame_ns(rig: &Rig) -> Option<u64> {
+    let firsts = rig.reactor.viewers.iter().map(|viewer: &Viewer| viewer.first_key_ns);
+    firsts.collect::<Option<Vec<u64>>>()?.into_iter().max()
+}
+
+impl Storm {
+    fn refusals(&self, run: &Run<'_>) -> Vec<String> {
+        let mut refusals = self.before.refusals(&run.bounds);
+        // The joins are the tool's own work: being busy with them is the point.
+        let idle = Window { tool_busy: 0.0, ..self.during.clone() };
+        refusals.extend(idle.refusals(&while_joining(&run.bounds)));
+        refusals
+    }
+
+    fn figures(&self, newcomers: usize) -> serde_json::Value {
+        let during = &self.during;
+        json!({
+            "watchers": self.before.viewers, "newcomers": newcomers,
+            "joinedMs": ms(self.joined), "allHaveKeyFramesMs": self.all_have_key_frames.map(ms),
+            "before": { "delayUs": Points::of(&self.before.delays), "loss": self.before.tally.loss() },
+            "during": { "delayUs": Points::of(&during.delays), "loss": during.tally.loss(), "latenessUs": Points::of(&during.lateness) },
+            "delayCurveBeforeUs": curve(&self.before.delays), "delayCurveUs": curve(&during.delays),
+            "failedJoins": during.joins.failed, "newcomersLost": self.newcomers_lost, "joins": joins(&during.joins), "stallMs": during.stall_ns.map(|ns| ns / 1e6),
+            "serverShare": during.server_share(), "toolShare": during.tool_cpu_s / during.seconds,
+        })
+    }
+}
+
+fn table(storms: &[Storm]) -> String {
+    let heads: Vec<String> = storms.iter().map(|storm| storm.before.target.clone()).collect();
+    let mut table = Table::new(&heads);
+    let mut row = |name: &str, of: &dyn Fn(&Storm) -> String| table.row(name, storms.iter().map(of));
+    row("all have keys after, ms", &|storm| format!("{:.0}", ms(storm.joined)));
+    row("all have key frames after, ms", &|storm| {
+        storm.all_have_key_frames.map_or_else(|| "never".to_owned(), |after| format!("{:.0}", ms(after)))
+    });
+    row("join to first key frame p99, ms", &|storm| {
+        format!("{:.0}", Points::of(&storm.during.joins.first_key).p99 / 1e3)
+    });
+    row("watchers' delay p50 before, us", &|storm| format!("{:.0}", Points::of(&storm.before.delays).p50));
+    row("watchers' delay p50 during, us", &|storm| format!("{:.0}", Points::of(&storm.during.delays).p50));
+    row("watchers' delay p99 before, us", &|storm| format!("{:.0}", Points::of(&storm.before.delays).p99));
+    row("watchers' delay p99 during, us", &|storm| format!("{:.0}", Points::of(&storm.during.delays).p99));
+    row("own lateness p99 during, us", &|storm| format!("{:.0}", Points::of(&storm.during.lateness).p99));
+    row("watchers' loss before, %", &|storm| format!("{:.4}", 100.0 * storm.before.tally.loss()));
+    row("watchers' loss during, %", &|storm| format!("{:.4}", 100.0 * storm.during.tally.loss()));
+    row("joins that failed", &|storm| storm.during.joins.failed.to_string());
+    row("packets that newcomers lost", &|storm| storm.newcomers_lost.to_string());
+    row("server CPU during, % of a core", &|storm| format!("{:.0}", 100.0 * storm.during.server_share()));
+    row("tool CPU during, % of a core", &|storm| {
+        format!("{:.0}", 100.0 * storm.during.tool_cpu_s / storm.during.seconds)
+    });
+    table.text()
+}
+
+fn ms(duration: Duration) -> f64 {
+    duration.as_secs_f64() * 1e3
+}
+
+/// What the threads of the joins cost when they begin is not the storm's.
+const CALM: Duration = Duration::from_millis(100);
+/// Handshakes under way at one time. With many more each takes so long that both ends repeat their flights again and again.
+const JOINERS_MAX: usize = 128;
