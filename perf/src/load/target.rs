@@ -91,8 +91,8 @@ pub(super) enum Live {
     Floor(Floor),
     FloorAt(SocketAddr),
     Running {
-        running: Running,
-        client: Client,
+        running: Box<Running>,
+        client: Box<Client>,
     },
 }
 
@@ -112,7 +112,7 @@ impl Live {
             Kind::FloorAt(address) => Ok(Self::FloorAt(*address)),
             Kind::Running(running) => {
                 let client = Client::new(&running.base, &running.token, setup.profile)?;
-                Ok(Self::Running { running: running.clone(), client })
+                Ok(Self::Running { running: Box::new(running.clone()), client: Box::new(client) })
             }
         }
     }
