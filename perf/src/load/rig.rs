@@ -5,6 +5,7 @@
 //! over all that was sent between two silences; delay and CPU time are those of the window alone.
 
 use std::collections::{HashMap, HashSet};
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
@@ -152,7 +153,7 @@ impl Rig {
         self.others_drops_before = self.others_drops(&drops)?;
         let Reactor { viewers, sources, .. } = &mut self.reactor;
         for viewer in viewers {
-            let own = drops.get(&viewer.port()?).copied();
+            let own = drops.get(&viewer.address()?).copied();
             viewer.open_account(sources[viewer.source].sent(), own.unwrap_or_default());
         }
         Ok(())
@@ -163,7 +164,7 @@ impl Rig {
         let drops = usage::udp_drops()?;
         let mut tally = Tally::default();
         for viewer in self.reactor.viewers.iter().filter(|viewer| whose(viewer)) {
-            let own = drops.get(&viewer.port()?).copied();
+            let own = drops.get(&viewer.address()?).copied();
             tally.add(viewer.tally(self.reactor.sources[viewer.source].sent(), own.unwrap_or_default()));
         }
         // A server's socket has no filter: what is dropped there is an overrun, and none of ours.
@@ -173,9 +174,9 @@ impl Rig {
     }
 
     /// Drops at all sockets of the machine but our viewers'.
-    fn others_drops(&self, drops: &HashMap<u16, u64>) -> Result<u64> {
-        let own = self.reactor.viewers.iter().map(Viewer::port).collect::<Result<HashSet<u16>>>()?;
-        Ok(drops.iter().filter(|(port, _)| !own.contains(port)).map(|(_, drops)| drops).sum())
+    fn others_drops(&self, drops: &HashMap<SocketAddr, u64>) -> Result<u64> {
+        let own = self.reactor.viewers.iter().map(Viewer::address).collect::<Result<HashSet<_>>>()?;
+        Ok(drops.iter().filter(|(address, _)| !own.contains(address)).map(|(_, drops)| drops).sum())
     }
 
     /// Waits until everything has arrived, or nothing more does, and closes the account.

@@ -3,7 +3,7 @@
 //! A target is written as `uring`, `epoll` or `floor`, with arguments for the program behind colons:
 //! `uring:--spin-us=50`, `floor:--connected:--segments=1`; `floor@IP:PORT` is one that runs already. [`Live`] is a target that can be called.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::str::FromStr;
 
@@ -46,6 +46,8 @@ pub struct Running {
     /// A token for the channel, and for `channel-1`, `channel-2`, ... where there are several rooms.
     pub token: String,
     pub channel: String,
+    /// The address of this machine that it is called from.
+    pub local_ip: IpAddr,
     /// Its process id lets us see what it uses.
     pub pid: Option<u32>,
 }
@@ -111,7 +113,7 @@ impl Live {
             }
             Kind::FloorAt(address) => Ok(Self::FloorAt(*address)),
             Kind::Running(running) => {
-                let client = Client::new(&running.base, &running.token, setup.profile)?;
+                let client = Client::new(&running.base, &running.token, setup.profile)?.from_address(running.local_ip);
                 Ok(Self::Running { running: Box::new(running.clone()), client: Box::new(client) })
             }
         }

@@ -5,6 +5,7 @@
 //! counter reads all and decrypts one in so many; a sampler lets the kernel drop most and decrypts what it gets. Invariant:
 //! an index is only believed while every opened packet confirms it.
 
+use std::net::SocketAddr;
 use std::time::Instant;
 
 use anyhow::Result;
@@ -93,9 +94,9 @@ impl Viewer {
         }
     }
 
-    /// The port at which the kernel counts its drops.
-    pub(super) fn port(&self) -> Result<u16> {
-        Ok(self.call.socket().local_addr()?.port())
+    /// Where the kernel counts its drops.
+    pub(super) fn address(&self) -> Result<SocketAddr> {
+        Ok(self.call.socket().local_addr()?)
     }
 
     /// Takes a datagram; for an RTP packet that is new, returns which it is.
