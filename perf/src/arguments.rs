@@ -1,5 +1,6 @@
 //! The command line of `tidewire-load`.
 
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -179,6 +180,9 @@ pub(crate) struct Load {
     token: Option<String>,
     #[arg(long, default_value = "load")]
     channel: String,
+    /// The address of this machine that that server is called from.
+    #[arg(long, default_value = "127.0.0.1")]
+    local_ip: IpAddr,
     /// That server's process id, so that its CPU time can be read.
     #[arg(long)]
     pid: Option<u32>,
@@ -219,7 +223,7 @@ impl Load {
         let mut targets: Vec<Target> = self.targets.iter().map(|target| target.parse()).collect::<Result<_>>()?;
         if let (Some(base), Some(token)) = (&self.base, &self.token) {
             let (base, token, channel) = (base.clone(), token.clone(), self.channel.clone());
-            let running = Running { base, token, channel, pid: self.pid };
+            let running = Running { base, token, channel, local_ip: self.local_ip, pid: self.pid };
             targets.push(Target { label: "running".to_owned(), kind: Kind::Running(running) });
         }
         if targets.is_empty() {

@@ -253,6 +253,7 @@ mod tests {
         assert!((metrics.sum("a") - 7.0).abs() < 1e-9);
         assert!((metrics.sum("a_total") - 7.0).abs() < 1e-9);
         assert!((metrics.labelled("a", &[("reason", "s"), ("shard", "")]) - 4.0).abs() < 1e-9);
+        assert_eq!((metrics.max("a"), metrics.max("b"), metrics.max("c")), (Some(4.0), Some(1.5), None));
         assert!(metrics.has("b") && !metrics.has("c"));
     }
 }

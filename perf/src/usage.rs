@@ -1,6 +1,7 @@
 //! What a process has used so far, and what the kernel says of the sockets of this machine: plain reading of `/proc`.
 
 use std::collections::HashMap;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
@@ -53,13 +54,22 @@ fn scheduled_ns(pid: u32) -> Result<u64> {
     Ok(sum)
 }
 
-/// Datagrams that the kernel dropped at each UDP socket, by local port: by its filter, or because its queue was full.
-pub fn udp_drops() -> Result<HashMap<u16, u64>> {
-    let drops = |line: &str| -> Option<(u16, u64)> {
-        let port = line.split_whitespace().nth(1)?.rsplit_once(':')?.1;
-        Some((u16::from_str_radix(port, 16).ok()?, line.split_whitespace().last()?.parse().ok()?))
-    };
-    Ok(std::fs::read_to_string("/proc/net/udp")?.lines().skip(1).filter_map(drops).collect())
+/// Datagrams that the kernel dropped at the UDP sockets of each local address: by a filter, or because a queue was full.
+pub fn udp_drops() -> Result<HashMap<SocketAddr, u64>> {
+    let mut drops = HashMap::new();
+    for (address, dropped) in std::fs::read_to_string("/proc/net/udp")?.lines().skip(1).filter_map(drops_of_line) {
+        *drops.entry(address).or_default() += dropped;
+    }
+    Ok(drops)
+}
+
+fn drops_of_line(line: &str) -> Option<(SocketAddr, u64)> {
+    let mut fields = line.split_whitespace();
+    let (ip, port) = fields.nth(1)?.rsplit_once(':')?;
+    // The kernel prints the address as a number, its bytes as they lie in memory.
+    let ip = Ipv4Addr::from(u32::from_str_radix(ip, 16).ok()?.to_ne_bytes());
+    let address = SocketAddr::from((ip, u16::from_str_radix(port, 16).ok()?));
+    Some((address, fields.last()?.parse().ok()?))
 }
 
 /// Datagrams that full queues of UDP sockets have cost so far, on the whole machine. Filters are not counted here.
@@ -87,7 +97,7 @@ mod tests {
     #[test]
     fn a_socket_of_ours_has_dropped_nothing_yet() {
         let socket = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
-        assert_eq!(udp_drops().unwrap().get(&socket.local_addr().unwrap().port()), Some(&0));
+        assert_eq!(udp_drops().unwrap().get(&socket.local_addr().unwrap()), Some(&0));
         udp_overruns().unwrap();
     }
 }

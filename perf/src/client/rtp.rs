@@ -64,6 +64,20 @@ impl<'a> Packet<'a> {
     }
 }
 
+/// The transport-wide sequence number (two bytes of a header extension) of a packet that may still be encrypted.
+pub fn transport_number(packet: &[u8], id: u8) -> Option<u16> {
+    // What looks like padding at the end of an encrypted packet says nothing of it.
+    let mut header = [0; HEADER_LEN_MAX];
+    let len = packet.len().min(HEADER_LEN_MAX);
+    header[..len].copy_from_slice(&packet[..len]);
+    header[0] &= !0x20;
+    let value = Packet::parse(&header[..len])?.extension(id)?;
+    value.try_into().ok().map(u16::from_be_bytes)
+}
+
+/// More than any header that is sent to us.
+const HEADER_LEN_MAX: usize = 128;
+
 fn one_byte_element(mut elements: &[u8], id: u8) -> Option<&[u8]> {
     while let Some((&first, rest)) = elements.split_first() {
         if first == 0 {
@@ -161,6 +175,15 @@ mod tests {
         assert_eq!((packet.ssrc(), packet.payload()), (0xdead_beef, b"payload".as_slice()));
         assert_eq!(packet.extension(3), Some(b"vid0".as_slice()));
         assert_eq!(packet.extension(4), None);
+    }
+
+    #[test]
+    fn a_transport_number_is_read_from_an_encrypted_packet() {
+        let header = [0xb0, 96, 0, 1, 0, 0, 0, 2, 0, 0, 0, 3, 0xbe, 0xde, 0, 1, 0x51, 0x12, 0x34, 0];
+        let packet = [header.as_slice(), &[0xff; 1200]].concat();
+        assert_eq!(transport_number(&packet, 5), Some(0x1234));
+        assert_eq!(transport_number(&packet, 6), None);
+        assert_eq!(transport_number(&packet[..11], 5), None);
     }
 
     #[test]

@@ -110,6 +110,9 @@ const LARGE: u16 = 2;
 
 #[cfg(test)]
 mod tests {
+    use rtcp_types::prelude::RtcpPacketParser as _;
+    use rtcp_types::{TransportFeedback, Twcc, TwccPacketStatus};
+
     use super::*;
 
     fn written(arrivals: &[Option<u64>]) -> Vec<u8> {
@@ -134,6 +137,42 @@ mod tests {
         assert_eq!(bytes[20..22], (0xc000_u16 | 1 << 12 | 2 << 8 | 2 << 6).to_be_bytes());
         assert_eq!(bytes[22..27], [0, 1, 144, 255, 252]);
         assert_eq!((bytes[0], bytes.len() % 4, bytes[bytes.len() - 1]), (0xaf, 0, 1));
+    }
+
+    /// Arrivals as another implementation reads them, in nanoseconds.
+    fn read_by_rtcp_types(bytes: &[u8]) -> Vec<Option<u64>> {
+        let feedback = TransportFeedback::parse(bytes).unwrap();
+        let twcc = feedback.parse_fci::<Twcc<'_>>().unwrap();
+        assert_eq!((twcc.base_sequence_number(), twcc.feedback_packet_count()), (65_534, 7));
+        let mut at = i64::from(twcc.reference_time()) * REFERENCE_NS as i64;
+        let mut arrival = |status| match status {
+            TwccPacketStatus::NotReceived => None,
+            TwccPacketStatus::Received { delta } => {
+                at += i64::from(delta) * DELTA_NS as i64;
+                Some(at as u64)
+            }
+        };
+        twcc.packets().map(|packet| arrival(packet.unwrap().1)).collect()
+    }
+
+    #[test]
+    fn another_implementation_reads_what_was_written() {
+        // A few hundred packets with holes, jitter, pauses and steps back, at any alignment of chunks and padding.
+        for len in 1..120_u64 {
+            let arrivals: Vec<Option<u64>> = (0..len)
+                .map(|place| {
+                    let noise = (place + len).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 40;
+                    let pause = if place > 60 { 90_000_000 } else { 0 };
+                    (noise % 11 != 0 || place == 0)
+                        .then_some(640_000_000 + place * 2_000_000 + noise % 5_000_000 + pause)
+                })
+                .collect();
+            let read = read_by_rtcp_types(&written(&arrivals));
+            assert_eq!(read.len(), arrivals.len());
+            for (read, written) in read.iter().zip(&arrivals) {
+                assert_eq!(read.map(|at| at / DELTA_NS), written.map(|at| at / DELTA_NS), "of {len}");
+            }
+        }
     }
 
     #[test]

@@ -143,7 +143,11 @@ impl Comparison {
         row("tool at work, %", 1, &|window| 100.0 * window.tool_busy);
         row("others' CPU, % of a core", 1, &|window| 100.0 * window.others_share());
         row("join to first packet p50, ms", 1, &|window| Points::of(&window.joins.first_packet).p50 / 1e3);
-        row("join to first key frame p50, ms", 1, &|window| Points::of(&window.joins.first_key).p50 / 1e3);
+        row("join to first key frame p50, ms", 1, &|window| {
+            // Where some joined between two key frames and were sent the rest, there is no such time.
+            let has_all = window.joins.first_key.len() >= window.viewers;
+            if has_all { Points::of(&window.joins.first_key).p50 / 1e3 } else { f64::NAN }
+        });
         row("server memory a viewer, KiB", 1, &|window| window.joins.server_bytes_per_viewer as f64 / 1024.0);
         row("longest turn of the server, ms", 2, &|window| window.stall_ns.unwrap_or_default() / 1e6);
         let ratio = |place| self.of_floor(place).map_or_else(|| "-".to_owned(), |spread| spread.text(2));
@@ -161,8 +165,9 @@ impl Comparison {
         Spread::of(both.map(|(own, floor)| own.cpu_ns_per_packet() / floor.cpu_ns_per_packet().max(f64::MIN_POSITIVE)))
     }
 
+    /// Of this figure over all windows against a target that have it.
     pub fn spread(&self, target: usize, of: impl Fn(&Window) -> f64) -> Option<Spread> {
-        Spread::of(self.windows(target).map(of))
+        Spread::of(self.windows(target).map(of).filter(|value| value.is_finite()))
     }
 
     fn take(&mut self, place: usize, turn: usize, window: Window, bounds: &Bounds) {

@@ -68,6 +68,11 @@ impl Reporter {
         self.arrivals.push(Some(arrival_ns));
     }
 
+    /// Packets noted so far that came later than this.
+    pub(super) fn noted_after(&self, arrival_ns: u64) -> u16 {
+        self.arrivals.iter().flatten().filter(|noted| **noted > arrival_ns).count() as u16
+    }
+
     pub(super) fn is_transport_due(&self, now: Instant) -> bool {
         self.feedback == Feedback::Browser && now >= self.next_transport
     }
@@ -162,6 +167,18 @@ mod tests {
         }
         assert!(heard.contains(&Item::TransportFeedback) && heard.contains(&Item::ReceiverReport { blocks: 1 }));
         assert_eq!((reporter.sent, reporter.base), (2, 30));
+    }
+
+    #[test]
+    fn feedback_ends_with_the_latest_number() {
+        let (mut viewer, _server) = pair();
+        let now = Instant::now();
+        let mut reporter = Reporter::new(Feedback::Browser, now, 0.0);
+        (0..5).for_each(|place| reporter.note(1_000_000_000 + place * 3_000_000));
+        assert_eq!(reporter.noted_after(1_006_000_000), 2);
+        reporter.send_transport(now, &mut viewer, 5, Some(102)).unwrap();
+        // Numbers 98 to 102 were told; the next ones follow.
+        assert_eq!(reporter.base, 103);
     }
 
     #[test]

@@ -83,7 +83,7 @@ mod tests {
                 kept.push(buffer[..len].to_vec());
             }
         }
-        (kept, usage::udp_drops().unwrap()[&address.port()])
+        (kept, usage::udp_drops().unwrap()[&address])
     }
 
     fn rtp(kind: u8, sequence: u16) -> Vec<u8> {

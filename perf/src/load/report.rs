@@ -57,7 +57,7 @@ fn figures(window: &Window, bounds: &Bounds) -> Value {
         "tally": tally, "lost": tally.lost(), "surplus": tally.surplus(), "loss": tally.loss(),
         "faults": window.faults, "opened": window.opened, "feedbackSent": window.feedback_sent,
         "forwardedByServer": window.forwarded_by_server,
-        "delayUs": Points::of(&window.delays), "delayCurveUs": curve(&window.delays), "latenessUs": Points::of(&window.lateness),
+        "delaySamples": window.delays.len(), "delayUs": Points::of(&window.delays), "delayCurveUs": curve(&window.delays), "latenessUs": Points::of(&window.lateness),
         "joins": joins(&window.joins), "stallMs": window.stall_ns.map(|ns| ns / 1e6),
         "toolBusy": window.tool_busy, "toolShare": window.tool_cpu_s / window.seconds, "othersShare": window.others_share(),
         "stolenShare": window.stolen_s / window.seconds, "clean": window.is_clean(), "failures": window.failures(bounds),

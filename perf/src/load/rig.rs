@@ -4,6 +4,8 @@
 //! account is opened, and a window may come: publishers start, warm up, are measured, fall silent again. So loss is exact
 //! over all that was sent between two silences; delay and CPU time are those of the window alone.
 
+use std::collections::{HashMap, HashSet};
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
@@ -33,8 +35,9 @@ pub struct Rig {
     pub(super) newcomers: Newcomers,
     /// Viewers who were given a number so far.
     pub(super) numbered: usize,
-    /// The machine's overruns when the account was opened.
+    /// When the account was opened: the machine's overruns, and drops at sockets that are not our viewers'.
     overruns_before: u64,
+    others_drops_before: u64,
 }
 
 /// What a viewer who joins is for the figures.
@@ -100,8 +103,9 @@ impl Rig {
         })?;
         let joins = Joins::none()?;
         let (target, setup) = (target.clone(), setup.clone());
-        let (numbered, overruns_before, newcomers) = (0, 0, Newcomers::Watchers);
-        let mut rig = Self { target, setup, live, reactor, joins, newcomers, numbered, overruns_before };
+        let (numbered, overruns_before, others_drops_before, newcomers) = (0, 0, 0, Newcomers::Watchers);
+        let mut rig =
+            Self { target, setup, live, reactor, joins, newcomers, numbered, overruns_before, others_drops_before };
         rig.add_publishers(&rig.setup.clone())?;
         Ok(rig)
     }
@@ -146,9 +150,10 @@ impl Rig {
     pub(super) fn open_account(&mut self) -> Result<()> {
         let drops = usage::udp_drops()?;
         self.overruns_before = usage::udp_overruns()?;
+        self.others_drops_before = self.others_drops(&drops)?;
         let Reactor { viewers, sources, .. } = &mut self.reactor;
         for viewer in viewers {
-            let own = drops.get(&viewer.call.socket().local_addr()?.port()).copied();
+            let own = drops.get(&viewer.address()?).copied();
             viewer.open_account(sources[viewer.source].sent(), own.unwrap_or_default());
         }
         Ok(())
@@ -159,10 +164,19 @@ impl Rig {
         let drops = usage::udp_drops()?;
         let mut tally = Tally::default();
         for viewer in self.reactor.viewers.iter().filter(|viewer| whose(viewer)) {
-            let own = drops.get(&viewer.call.socket().local_addr()?.port()).copied();
+            let own = drops.get(&viewer.address()?).copied();
             tally.add(viewer.tally(self.reactor.sources[viewer.source].sent(), own.unwrap_or_default()));
         }
-        Ok(tally.with_overruns(usage::udp_overruns()?.saturating_sub(self.overruns_before)))
+        // A server's socket has no filter: what is dropped there is an overrun, and none of ours.
+        let others = self.others_drops(&drops)?.saturating_sub(self.others_drops_before);
+        let overruns = usage::udp_overruns()?.saturating_sub(self.overruns_before);
+        Ok(tally.with_overruns(overruns.saturating_sub(others)))
+    }
+
+    /// Drops at all sockets of the machine but our viewers'.
+    fn others_drops(&self, drops: &HashMap<SocketAddr, u64>) -> Result<u64> {
+        let own = self.reactor.viewers.iter().map(Viewer::address).collect::<Result<HashSet<_>>>()?;
+        Ok(drops.iter().filter(|(address, _)| !own.contains(address)).map(|(_, drops)| drops).sum())
     }
 
     /// Waits until everything has arrived, or nothing more does, and closes the account.

@@ -2,8 +2,8 @@
 //!
 //! The kernel counts drops of a filter and drops of a full queue in one number, and that number is read only while nothing
 //! is on its way. Two facts tell them apart. Only sampled packets get into the queue, so an overrun costs a sampled packet;
-//! and the kernel's count of overruns (of the whole machine) knows no filters. So when that count stood still, every drop
-//! was the filter's.
+//! and the kernel's count of overruns (of the whole machine, so a server's own are taken off) knows no filters. When that
+//! count stood still, every drop was the filter's.
 
 use serde::Serialize;
 
@@ -32,11 +32,10 @@ impl Tally {
         self.overrun += other.overrun;
     }
 
-    /// Holds the machine's count of overruns against what is missing: an overrun that cost us nothing was another's.
-    pub fn with_overruns(self, of_the_machine: u64) -> Self {
-        // In read mode nothing is filtered, so every drop was an overrun, and neither is missing as a sample.
-        let ours = if self.sampled_missing == 0 { 0 } else { self.sampled_missing.min(of_the_machine) };
-        Self { overrun: self.overrun + ours, ..self }
+    /// Holds overruns that may be ours against what is missing: one that cost no sample was another's. Without filters
+    /// nothing is missing as a sample, and every drop is an overrun already.
+    pub fn with_overruns(self, perhaps_ours: u64) -> Self {
+        Self { overrun: self.overrun + self.sampled_missing.min(perhaps_ours), ..self }
     }
 
     /// Packets that reached a viewer's socket.

@@ -3,7 +3,7 @@
 //! A target is written as `uring`, `epoll` or `floor`, with arguments for the program behind colons:
 //! `uring:--spin-us=50`, `floor:--connected:--segments=1`; `floor@IP:PORT` is one that runs already. [`Live`] is a target that can be called.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::str::FromStr;
 
@@ -46,6 +46,8 @@ pub struct Running {
     /// A token for the channel, and for `channel-1`, `channel-2`, ... where there are several rooms.
     pub token: String,
     pub channel: String,
+    /// The address of this machine that it is called from.
+    pub local_ip: IpAddr,
     /// Its process id lets us see what it uses.
     pub pid: Option<u32>,
 }
@@ -91,8 +93,8 @@ pub(super) enum Live {
     Floor(Floor),
     FloorAt(SocketAddr),
     Running {
-        running: Running,
-        client: Client,
+        running: Box<Running>,
+        client: Box<Client>,
     },
 }
 
@@ -111,8 +113,8 @@ impl Live {
             }
             Kind::FloorAt(address) => Ok(Self::FloorAt(*address)),
             Kind::Running(running) => {
-                let client = Client::new(&running.base, &running.token, setup.profile)?;
-                Ok(Self::Running { running: running.clone(), client })
+                let client = Client::new(&running.base, &running.token, setup.profile)?.from_address(running.local_ip);
+                Ok(Self::Running { running: Box::new(running.clone()), client: Box::new(client) })
             }
         }
     }

@@ -5,6 +5,7 @@
 //! counter reads all and decrypts one in so many; a sampler lets the kernel drop most and decrypts what it gets. Invariant:
 //! an index is only believed while every opened packet confirms it.
 
+use std::net::SocketAddr;
 use std::time::Instant;
 
 use anyhow::Result;
@@ -15,8 +16,8 @@ use super::heard::{Anchor, Heard};
 use super::source::Source;
 use super::tally::Tally;
 use crate::client::rtcp::{self, Item, Reception};
-use crate::client::rtp::Packet;
-use crate::client::{Arrival, Call, pattern};
+use crate::client::rtp::{self, Packet};
+use crate::client::{Arrival, Call, pattern, twcc};
 use crate::clock;
 
 /// How much of what arrives a viewer looks at.
@@ -48,6 +49,10 @@ pub(super) struct Viewer {
     /// The kernel's count of drops at this socket when the account was opened.
     drops_before: u64,
     last_delay_ns: u64,
+    /// Under which id packets carry a transport-wide sequence number, where that was agreed.
+    transport_id: Option<u8>,
+    /// The last such number that was read, and when its packet arrived.
+    latest_transport: Option<(u16, u64)>,
 }
 
 /// What no packet should ever show.
@@ -69,6 +74,7 @@ impl Viewer {
     /// `source` is the publisher that it watches, whose streams it will recognise by their stamps.
     pub(super) fn new(call: Call, number: usize, source: &Source, attention: Attention, reporter: Reporter) -> Self {
         let tracks = source.publisher.tracks.iter();
+        let transport_id = call.answer.media.iter().find_map(|media| media.extensions.get(twcc::URI)).copied();
         Self {
             call,
             source: number,
@@ -83,7 +89,14 @@ impl Viewer {
             is_filtered: false,
             drops_before: 0,
             last_delay_ns: 0,
+            transport_id,
+            latest_transport: None,
         }
+    }
+
+    /// Where the kernel counts its drops.
+    pub(super) fn address(&self) -> Result<SocketAddr> {
+        Ok(self.call.socket().local_addr()?)
     }
 
     /// Takes a datagram; for an RTP packet that is new, returns which it is.
@@ -95,6 +108,10 @@ impl Viewer {
         self.first_ns.get_or_insert(received_ns);
         if self.reporter.listens() && !self.is_filtered {
             self.reporter.note(received_ns);
+        }
+        // The header is readable without a key.
+        if let Some(number) = self.transport_id.and_then(|id| rtp::transport_number(datagram, id)) {
+            self.latest_transport = Some((number, received_ns));
         }
         let known = self.tracks.iter_mut().position(|track| track.carries(header.ssrc));
         let place = match known {
@@ -128,7 +145,10 @@ impl Viewer {
         if self.reporter.is_transport_due(now) {
             self.assume_arrivals(source);
             let media = self.tracks.iter().find_map(Heard::ssrc).unwrap_or_default();
-            self.reporter.send_transport(now, &mut self.call, media, None)?;
+            // Whatever was assumed to come behind the last number that was read has the numbers behind it.
+            let after = |(number, at): (u16, u64)| number.wrapping_add(self.reporter.noted_after(at));
+            let latest = self.latest_transport.map(after);
+            self.reporter.send_transport(now, &mut self.call, media, latest)?;
         }
         Ok(())
     }

@@ -16,3 +16,4 @@ mod forged;
 mod requests;
 mod lifecycle;
 mod fanout;
+mod scenarios;

@@ -189,7 +189,8 @@ fn a_load_run_finds_a_small_forwarder_of_str0m_whole() -> Result<()> {
     let flag = Arc::clone(&stop);
     let forwarder = std::thread::spawn(move || forward_until(&flag, &listener));
     let setup = Setup { witnesses: 1, ..setup(Shape::broadcast(5), Receivers::Read) };
-    let running = Running { base, token: "none".to_owned(), pid: None, channel: "any".to_owned() };
+    let local_ip = [127, 0, 0, 1].into();
+    let running = Running { base, token: "none".to_owned(), channel: "any".to_owned(), local_ip, pid: None };
     let mut rig = Rig::open(&Target { label: "str0m".to_owned(), kind: Kind::Running(running) }, &setup)?;
     let window = rig.measure(Duration::ZERO, Duration::from_secs(1), &mut || Ok(()))?;
     // str0m's endpoint knows no DELETE: nobody says goodbye.

@@ -33,6 +33,8 @@ struct Found {
     without: Option<Spread>,
     /// With over without, of each turn.
     ratio: Option<Spread>,
+    /// The same when what the idle connections cost alone is taken off: what is left, they cost the others.
+    rest_ratio: Option<Spread>,
 }
 
 /// So many idle connections against each target that can have them.
@@ -64,13 +66,13 @@ fn one(run: &mut Run<'_>, target: &Target, connections: usize, outcome: &mut Out
     let mut turns: Vec<[Option<Window>; 2]> = Vec::new();
     for turn in 0..run.schedule.alternations {
         let mut pair = [None, None];
-        for place in 0..2 {
+        for (place, told) in pair.iter_mut().enumerate() {
             let window = measure_one(&mut rigs, place, run.schedule, &mut || crowd.keep_alive())?;
             (run.tell)(&window_line("idle", turn, &run.setup, &window, &run.bounds));
             let refusals = window.refusals(&run.bounds);
             outcome.fail(target, window.failures(&run.bounds));
             eprintln!("turn {} of {}: {:.0} ns a packet", turn + 1, window.target, window.cpu_ns_per_packet());
-            pair[place] = refusals.is_empty().then_some(window);
+            *told = refusals.is_empty().then_some(window);
             outcome.refuse(target, refusals);
         }
         turns.push(pair);
@@ -111,24 +113,27 @@ impl Found {
         let costs = |place: usize| {
             Spread::of(turns.iter().filter_map(|pair| pair[place].as_ref()).map(Window::cpu_ns_per_packet))
         };
-        let ratio = |pair: &[Option<Window>; 2]| {
-            let [Some(with), Some(without)] = pair else { return None };
-            Some(with.cpu_ns_per_packet() / without.cpu_ns_per_packet())
+        let ratio = |own_share: f64| {
+            Spread::of(turns.iter().filter_map(|pair| {
+                let [Some(with), Some(without)] = pair else { return None };
+                let of_the_others = 1.0 - own_share / with.server_share();
+                Some(of_the_others * with.cpu_ns_per_packet() / without.cpu_ns_per_packet())
+            }))
         };
-        let target = target.label.clone();
         Self {
-            target,
+            target: target.label.clone(),
             idle_shares,
             with: costs(0),
             without: costs(1),
-            ratio: Spread::of(turns.iter().filter_map(ratio)),
+            ratio: ratio(0.0),
+            rest_ratio: ratio(idle_shares[0]),
         }
     }
 
     fn figures(&self, connections: usize) -> serde_json::Value {
         json!({
             "connections": connections, "idleShare": self.idle_shares[0], "emptyShare": self.idle_shares[1],
-            "cpuNsPerPacketWith": self.with, "cpuNsPerPacketWithout": self.without, "ratio": self.ratio,
+            "cpuNsPerPacketWith": self.with, "cpuNsPerPacketWithout": self.without, "ratio": self.ratio, "ratioWithoutTheirOwn": self.rest_ratio,
         })
     }
 }
@@ -145,6 +150,7 @@ fn table(all: &[Found]) -> String {
     table.row("CPU a packet with them, ns", all.iter().map(|found| spread(&found.with, 0)));
     table.row("CPU a packet without, ns", all.iter().map(|found| spread(&found.without, 0)));
     table.row("with over without", all.iter().map(|found| spread(&found.ratio, 3)));
+    table.row("the same without their own cost", all.iter().map(|found| spread(&found.rest_ratio, 3)));
     table.text()
 }
 
