@@ -66,6 +66,9 @@ pub const WAIT_MAX: Duration = Duration::from_millis(500);
 /// takes that brings a key frame of 100 packets to 1,000 viewers.
 pub const BEHIND_AFTER: Duration = Duration::from_millis(200);
 
+/// What has waited for less than this goes to those whom a round has passed before that round ends; half a frame's time.
+pub const FOLLOW_WITHIN: Duration = Duration::from_millis(16);
+
 /// Events towards the handshake threads that wait in a table: two datagrams of a ClientHello for 2,000 joiners at once.
 pub const HANDSHAKE_QUEUE_MAX: usize = 4096;
 
@@ -122,4 +125,4 @@ pub const COMMANDS_LEN: usize = 1024;
 pub const PROGRESS_LEN: usize = 1024;
 
 /// Commands, and answers of the handshake threads, that a shard takes in one turn.
-pub const LETTERS_PER_TURN_MAX: usize = 64;
+pub const LETTERS_PER_TURN_MAX: usize = 2;

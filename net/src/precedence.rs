@@ -10,10 +10,16 @@ pub(crate) fn media() {
     shorten_slices();
 }
 
-/// For the calling thread, whose work can wait for media. Threads that it starts inherit this.
+/// For the calling thread, whose work can wait for media. Threads that it starts inherit this. Where the whole program was
+/// started under a real-time policy, that remains for media alone.
 pub fn control() {
-    // SAFETY: the call takes no pointers; 0 is the calling thread.
-    unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, CONTROL_NICE) };
+    // SAFETY: an all-zero `sched_param` is the only one of the ordinary policy, and the kernel only reads it; 0 is the
+    // calling thread.
+    unsafe {
+        let ordinary: libc::sched_param = std::mem::zeroed();
+        libc::sched_setscheduler(0, libc::SCHED_OTHER, &raw const ordinary);
+        libc::setpriority(libc::PRIO_PROCESS, 0, CONTROL_NICE);
+    }
 }
 
 /// Lets this thread's timers fire within a microsecond of their time instead of 50.

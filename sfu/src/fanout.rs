@@ -3,13 +3,15 @@
 //! A round is a list of packets and a cursor over the viewers; it can stop after any viewer and go on later, so that a
 //! key frame to a thousand viewers never holds up receiving. All packets of a round for one viewer follow each other,
 //! audio first, so that the egress can send them as one train. Audio has a round of its own, which goes first, while
-//! another is under way or when not everything can go out in one slice. What waits for a round, and what is dropped
-//! when rounds take too long, is `waiting`'s.
+//! another is under way or when not everything can go out in one slice. What comes while a round is under way goes to
+//! those whom it has passed, and joins it where it stands: so nobody's delay grows with the viewers that come behind, and
+//! those get both in one train. What waits for a round, and what is dropped when rounds take too
+//! long, is `waiting`'s.
 
 use arrayvec::ArrayVec;
 use tidewire_core::codec::Kind;
 use tidewire_core::count::{Counter, Discard, Tally};
-use tidewire_core::limits::{BEHIND_AFTER, ROUND_LEN_MAX};
+use tidewire_core::limits::{BEHIND_AFTER, FOLLOW_WITHIN, ROUND_LEN_MAX};
 use tidewire_core::machine::{Egress, Progress};
 use tidewire_core::ring::Stored;
 use tidewire_core::time::Instant;
@@ -57,6 +59,10 @@ pub(crate) struct Floor<'a, E> {
 pub(crate) struct FanOut {
     waiting: Waiting,
     main: Round,
+    /// What came since, on its way to those whom the main round has passed.
+    after: Round,
+    /// Viewers served on the way to joining the main round, while the others of it waited.
+    caught_up: usize,
     audio: Round,
 }
 
@@ -70,7 +76,8 @@ struct Round {
 impl FanOut {
     /// Queues an item, for which others may have to go. Returns the track whose key frame is needed since.
     pub(crate) fn push(&mut self, now: Instant, item: Item, tally: &mut Tally) -> Option<(u32, u8)> {
-        self.waiting.push(now, item, &self.main.items, tally)
+        let under_way = if self.after.items.is_empty() { &self.main.items } else { &self.after.items };
+        self.waiting.push(now, item, under_way, tally)
     }
 
     /// Whether anything has waited for so long that the shard must be called behind.
@@ -87,7 +94,10 @@ impl FanOut {
     pub(crate) fn run<E: Egress>(&mut self, viewers: &[u32], floor: &mut Floor<'_, E>) -> Progress {
         loop {
             self.load(viewers.len(), floor);
-            if self.audio.run(viewers, floor) == Progress::More || self.main.run(viewers, floor) == Progress::More {
+            if self.audio.run(viewers, floor) == Progress::More {
+                return Progress::More;
+            }
+            if self.follow(viewers, floor) == Progress::More || self.main.run(viewers, floor) == Progress::More {
                 return Progress::More;
             }
             if self.waiting.is_empty() {
@@ -97,8 +107,8 @@ impl FanOut {
     }
 
     /// Where the rounds stand in the list of viewers, for whoever takes somebody out of it.
-    pub(crate) fn cursors(&mut self) -> [&mut usize; 2] {
-        [&mut self.main.cursor, &mut self.audio.cursor]
+    pub(crate) fn cursors(&mut self) -> [&mut usize; 3] {
+        [&mut self.main.cursor, &mut self.after.cursor, &mut self.audio.cursor]
     }
 
     /// Moves what waits into rounds. Audio goes along with the rest only where all of it goes out in this slice: else
@@ -114,12 +124,45 @@ impl FanOut {
         }
         if is_idle {
             self.waiting.take_rest(&mut self.main.items, floor.upstreams, floor.tally);
+            self.caught_up = 0;
+        } else if self.may_follow(floor.now, viewers) {
+            self.waiting.take_rest(&mut self.after.items, floor.upstreams, floor.tally);
+            self.caught_up += self.main.cursor;
         }
+    }
+
+    /// Whether what waits may go to those whom the main round has passed. Those whom it has not wait meanwhile, for no more
+    /// than one round in all; and the shard has to keep up: where it does not, rounds that gather more have longer trains,
+    /// and that is what it needs.
+    fn may_follow(&self, now: Instant, viewers: usize) -> bool {
+        let fits = self.main.items.len() + self.waiting.len() <= ROUND_LEN_MAX;
+        let keeps_up = self.waiting.is_whole() && self.waiting.since().is_some_and(|at| now.since(at) < FOLLOW_WITHIN);
+        fits && keeps_up && self.after.items.is_empty() && self.caught_up + self.main.cursor <= viewers
+    }
+
+    /// Serves those whom the main round has passed with what came since, which joins that round when all of them have it.
+    fn follow<E: Egress>(&mut self, viewers: &[u32], floor: &mut Floor<'_, E>) -> Progress {
+        if self.after.serve(&viewers[..self.main.cursor.min(viewers.len())], floor) == Progress::More {
+            return Progress::More;
+        }
+        self.main.items.append(&mut self.after.items);
+        self.after.cursor = 0;
+        Progress::Done
     }
 }
 
 impl Round {
+    /// Goes on until everybody has everything, and then is empty, or the budget is used up.
     fn run<E: Egress>(&mut self, viewers: &[u32], floor: &mut Floor<'_, E>) -> Progress {
+        let progress = self.serve(viewers, floor);
+        if progress == Progress::Done {
+            self.items.clear();
+            self.cursor = 0;
+        }
+        progress
+    }
+
+    fn serve<E: Egress>(&mut self, viewers: &[u32], floor: &mut Floor<'_, E>) -> Progress {
         if self.items.is_empty() {
             return Progress::Done;
         }
@@ -131,12 +174,7 @@ impl Round {
                 upstream.want_key_frame(floor.now, track.track());
             }
         }
-        if self.cursor < viewers.len() {
-            return Progress::More;
-        }
-        self.items.clear();
-        self.cursor = 0;
-        Progress::Done
+        if self.cursor < viewers.len() { Progress::More } else { Progress::Done }
     }
 
     /// Serves viewers from the cursor on while the budget lasts; returns the tracks whose key frame somebody waits for.

@@ -37,7 +37,7 @@ impl Roll {
     ///
     /// The gap wanders to the end: over each cursor behind it by one step, for which the last slot before that cursor
     /// takes the gap's place.
-    pub(crate) fn remove(&mut self, slot: u32, mut cursors: [&mut usize; 2]) -> bool {
+    pub(crate) fn remove(&mut self, slot: u32, mut cursors: [&mut usize; 3]) -> bool {
         let Some(place) = self.places.remove(&slot) else { return false };
         let mut gap = place as usize;
         cursors.sort_by_key(|cursor| **cursor);
@@ -56,7 +56,7 @@ impl Roll {
 
     /// Takes a slot out of a list that nobody is walking.
     pub(crate) fn strike(&mut self, slot: u32) -> bool {
-        self.remove(slot, [&mut 0, &mut 0])
+        self.remove(slot, [&mut 0, &mut 0, &mut 0])
     }
 
     /// Moves the slot at `from` to the place `to`.
@@ -112,9 +112,9 @@ mod tests {
     proptest! {
         #[test]
         fn nobody_is_served_twice_or_left_out_whoever_comes_and_goes(
-            steps in prop::collection::vec((0u8..6, 0u32..24), 0..400),
+            steps in prop::collection::vec((0u8..7, 0u32..24), 0..400),
         ) {
-            let (mut roll, mut main, mut audio) = (Roll::default(), Walk::default(), Walk::default());
+            let (mut roll, [mut main, mut after, mut audio]) = (Roll::default(), std::array::from_fn(|_| Walk::default()));
             let mut expected = BTreeSet::new();
             for (step, slot) in steps {
                 match step {
@@ -123,12 +123,12 @@ mod tests {
                         expected.insert(slot);
                     }
                     2 => {
-                        let was_here = roll.remove(slot, [&mut main.cursor, &mut audio.cursor]);
+                        let was_here = roll.remove(slot, [&mut main.cursor, &mut after.cursor, &mut audio.cursor]);
                         prop_assert_eq!(was_here, expected.remove(&slot));
-                        main.leave(slot);
-                        audio.leave(slot);
+                        [&mut main, &mut after, &mut audio].into_iter().for_each(|walk| walk.leave(slot));
                     }
                     3 | 4 => main.step(&roll),
+                    5 => after.step(&roll),
                     _ => audio.step(&roll),
                 }
                 let listed: BTreeSet<_> = roll.slots().iter().copied().collect();

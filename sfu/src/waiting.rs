@@ -117,6 +117,11 @@ impl Waiting {
         self.entries.first().map(|entry| entry.since)
     }
 
+    /// Whether nothing was dropped lately: no track lacks packets, and with none do viewers have to start over.
+    pub(crate) fn is_whole(&self) -> bool {
+        self.gaps.is_empty() && !self.entries.iter().any(|entry| entry.starts_over)
+    }
+
     /// Moves audio into `round`.
     pub(crate) fn take_audio(&mut self, round: &mut Vec<Item>) {
         round.extend(self.entries.extract_if(.., |entry| entry.item.is_audio()).map(|entry| entry.item));

@@ -161,3 +161,30 @@ fn packets_of_a_frame_leave_equally_long_and_audio_as_it_came() {
     assert_eq!(audio.len(), 3, "audio is of three lengths, as it was sent");
     assert!(call.world.machine.tally().of(Counter::PaddingBytes) > 0);
 }
+
+#[test]
+fn those_in_front_do_not_wait_for_those_behind() {
+    let mut call = Call::new(8, PERFECT);
+    call.publish("sea", Wishes::default(), Instant::from_millis(10_000));
+    for _ in 0..150 {
+        call.watch("sea", Wishes::default());
+    }
+    call.run(Duration::from_secs(1));
+    // Time for everything, but hardly more: rounds follow each other without a pause.
+    let (from, forwarded) = (call.world.now, call.world.machine.tally().of(Counter::Forwarded));
+    call.run(Duration::from_secs(1));
+    let needed_per_ms = (call.world.machine.tally().of(Counter::Forwarded) - forwarded) / 1000;
+    call.world.slow_down(Some(needed_per_ms + needed_per_ms / 50));
+    let slowed = call.world.now;
+    call.run(Duration::from_secs(4));
+    call.world.slow_down(None);
+    call.run(Duration::from_secs(1));
+
+    let slowest = |viewer: &Viewer| {
+        let late = viewer.log.iter().filter(|one| one.content.stream % 2 == 0 && one.content.sent > slowed);
+        late.map(|one| one.at.since(one.content.sent)).max().unwrap()
+    };
+    let delays: Vec<_> = call.world.viewers().map(slowest).collect();
+    assert!(slowed > from && delays[..10].iter().max() < delays[140..].iter().min(), "{delays:?}");
+    call.world.viewers().for_each(assert_unbroken);
+}
