@@ -1,10 +1,10 @@
 //! What a process has used so far, and what the kernel says of the sockets of this machine: plain reading of `/proc`.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use nix::unistd::{SysconfVar, sysconf};
 
 use crate::machine;
@@ -55,22 +55,37 @@ fn scheduled_ns(pid: u32) -> Result<u64> {
 }
 
 /// Datagrams that the kernel dropped at the UDP sockets of each local address: by a filter, or because a queue was full.
-pub fn udp_drops() -> Result<HashMap<SocketAddr, u64>> {
-    let mut drops = HashMap::new();
-    for (address, dropped) in std::fs::read_to_string("/proc/net/udp")?.lines().skip(1).filter_map(drops_of_line) {
-        *drops.entry(address).or_default() += dropped;
+///
+/// The kernel lists sockets piece by piece, and forgets or repeats one when others come and go meanwhile. So the list is
+/// read until all that are `wanted` were in it; one that stands in it twice counts once.
+pub fn udp_drops(wanted: &HashSet<SocketAddr>) -> Result<HashMap<SocketAddr, u64>> {
+    let mut sockets = HashMap::new();
+    for _ in 0..READS_MAX {
+        let list = std::fs::read_to_string("/proc/net/udp")?;
+        sockets.extend(list.lines().skip(1).filter_map(socket_of_line));
+        let mut drops = HashMap::new();
+        for (address, dropped) in sockets.values() {
+            *drops.entry(*address).or_default() += dropped;
+        }
+        if wanted.iter().all(|address| drops.contains_key(address)) {
+            return Ok(drops);
+        }
     }
-    Ok(drops)
+    bail!("the kernel does not list all of our sockets")
 }
 
-fn drops_of_line(line: &str) -> Option<(SocketAddr, u64)> {
-    let mut fields = line.split_whitespace();
-    let (ip, port) = fields.nth(1)?.rsplit_once(':')?;
+/// A socket's inode, which is its own, its local address, and how many datagrams it dropped.
+fn socket_of_line(line: &str) -> Option<(u64, (SocketAddr, u64))> {
+    let fields: Vec<&str> = line.split_whitespace().collect();
+    let (ip, port) = fields.get(1)?.rsplit_once(':')?;
     // The kernel prints the address as a number, its bytes as they lie in memory.
     let ip = Ipv4Addr::from(u32::from_str_radix(ip, 16).ok()?.to_ne_bytes());
     let address = SocketAddr::from((ip, u16::from_str_radix(port, 16).ok()?));
-    Some((address, fields.last()?.parse().ok()?))
+    Some((fields.get(9)?.parse().ok()?, (address, fields.last()?.parse().ok()?)))
 }
+
+/// Lists that are read until one that is wanted counts as gone.
+const READS_MAX: usize = 50;
 
 /// Datagrams that full queues of UDP sockets have cost so far, on the whole machine. Filters are not counted here.
 pub fn udp_overruns() -> Result<u64> {
@@ -97,7 +112,20 @@ mod tests {
     #[test]
     fn a_socket_of_ours_has_dropped_nothing_yet() {
         let socket = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
-        assert_eq!(udp_drops().unwrap().get(&socket.local_addr().unwrap()), Some(&0));
+        let address = socket.local_addr().unwrap();
+        assert_eq!(udp_drops(&HashSet::from([address])).unwrap()[&address], 0);
         udp_overruns().unwrap();
+    }
+
+    #[test]
+    fn a_socket_that_is_gone_is_not_waited_for_without_end() {
+        assert!(udp_drops(&HashSet::from(["127.77.0.1:1".parse().unwrap()])).is_err());
+    }
+
+    #[test]
+    fn a_line_of_the_list_tells_its_socket() {
+        let line = "   75: 0100007F:D13A 0100007F:897D 01 00000000:00000000 00:00000000 00000000     0        0 884369 2 0000000008d38b70 1440     ";
+        assert_eq!(socket_of_line(line), Some((884_369, ("127.0.0.1:53562".parse().unwrap(), 1440))));
+        assert_eq!(socket_of_line("  sl  local_address rem_address"), None);
     }
 }

@@ -83,7 +83,7 @@ mod tests {
                 kept.push(buffer[..len].to_vec());
             }
         }
-        (kept, usage::udp_drops().unwrap()[&address])
+        (kept, usage::udp_drops(&[address].into()).unwrap()[&address])
     }
 
     fn rtp(kind: u8, sequence: u16) -> Vec<u8> {

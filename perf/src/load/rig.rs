@@ -148,35 +148,36 @@ impl Rig {
 
     /// Opens the account, if nothing is on its way.
     pub(super) fn open_account(&mut self) -> Result<()> {
-        let drops = usage::udp_drops()?;
+        let own = self.addresses()?;
+        let drops = usage::udp_drops(&own)?;
         self.overruns_before = usage::udp_overruns()?;
-        self.others_drops_before = self.others_drops(&drops)?;
+        self.others_drops_before = drops_elsewhere(&drops, &own);
         let Reactor { viewers, sources, .. } = &mut self.reactor;
         for viewer in viewers {
-            let own = drops.get(&viewer.address()?).copied();
-            viewer.open_account(sources[viewer.source].sent(), own.unwrap_or_default());
+            let dropped = drops.get(&viewer.address()?).copied();
+            viewer.open_account(sources[viewer.source].sent(), dropped.unwrap_or_default());
         }
         Ok(())
     }
 
     /// What became of all that was sent since. The publishers must be silent.
     pub(super) fn tally(&self, whose: impl Fn(&Viewer) -> bool) -> Result<Tally> {
-        let drops = usage::udp_drops()?;
+        let own = self.addresses()?;
+        let drops = usage::udp_drops(&own)?;
         let mut tally = Tally::default();
         for viewer in self.reactor.viewers.iter().filter(|viewer| whose(viewer)) {
-            let own = drops.get(&viewer.address()?).copied();
-            tally.add(viewer.tally(self.reactor.sources[viewer.source].sent(), own.unwrap_or_default()));
+            let dropped = drops.get(&viewer.address()?).copied();
+            tally.add(viewer.tally(self.reactor.sources[viewer.source].sent(), dropped.unwrap_or_default()));
         }
         // A server's socket has no filter: what is dropped there is an overrun, and none of ours.
-        let others = self.others_drops(&drops)?.saturating_sub(self.others_drops_before);
+        let elsewhere = drops_elsewhere(&drops, &own).saturating_sub(self.others_drops_before);
         let overruns = usage::udp_overruns()?.saturating_sub(self.overruns_before);
-        Ok(tally.with_overruns(overruns.saturating_sub(others)))
+        Ok(tally.with_overruns(overruns.saturating_sub(elsewhere)))
     }
 
-    /// Drops at all sockets of the machine but our viewers'.
-    fn others_drops(&self, drops: &HashMap<SocketAddr, u64>) -> Result<u64> {
-        let own = self.reactor.viewers.iter().map(Viewer::address).collect::<Result<HashSet<_>>>()?;
-        Ok(drops.iter().filter(|(address, _)| !own.contains(address)).map(|(_, drops)| drops).sum())
+    /// Where the kernel counts our viewers' drops.
+    fn addresses(&self) -> Result<HashSet<SocketAddr>> {
+        self.reactor.viewers.iter().map(Viewer::address).collect()
     }
 
     /// Waits until everything has arrived, or nothing more does, and closes the account.
@@ -282,6 +283,11 @@ impl Joins {
         self.ice.saturating_record(times.ice.as_nanos() as u64);
         self.dtls.saturating_record(times.dtls.as_nanos() as u64);
     }
+}
+
+/// Drops at all sockets of the machine but our viewers'.
+fn drops_elsewhere(drops: &HashMap<SocketAddr, u64>, own: &HashSet<SocketAddr>) -> u64 {
+    drops.iter().filter(|(address, _)| !own.contains(address)).map(|(_, drops)| drops).sum()
 }
 
 fn viewer(setup: &Setup, reactor: &Reactor, number: usize, seat: &Seat, call: Call) -> Viewer {

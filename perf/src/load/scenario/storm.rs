@@ -1,6 +1,6 @@
 //! A storm of joins: some watch, then very many join at once by real handshakes.
 //!
-//! Asked is what the watchers notice (loss, delay), and how long it takes until every newcomer has a key frame. The joins
+//! Asked is what the watchers notice (loss, delay) until every newcomer has a key frame, and how long that takes. The joins
 //! run on the tool's core; where they filled it, the time until all are in is the tool's as much as the server's, and the
 //! line says so.
 
@@ -15,6 +15,8 @@ use crate::load::joining::{Crowd, reschedule};
 use crate::load::reactor::Reactor;
 use crate::load::report::{Points, Table, curve, joins};
 use crate::load::rig::{Newcomers, Rig};
+use crate::load::setup::Setup;
+use crate::load::tally::Tally;
 use crate::load::target::Target;
 use crate::load::viewer::Viewer;
 use crate::load::window::{Edge, Window};
@@ -25,7 +27,7 @@ struct Storm {
     before: Window,
     /// What the watchers noticed, and what the newcomers lost.
     during: Window,
-    newcomers_lost: u64,
+    newcomers: Tally,
     /// From the first request to the last newcomer's keys, and to the last one's key frame.
     joined: Duration,
     all_have_key_frames: Option<Duration>,
@@ -57,17 +59,19 @@ pub fn storm(run: &mut Run<'_>, newcomers: usize) -> Result<Outcome> {
     Ok(outcome)
 }
 
-fn one(run: &Run<'_>, target: &Target, newcomers: usize) -> Result<Storm> {
-    let mut rig = Rig::open(target, &run.setup)?;
-    let watchers = rig.numbered;
+fn one(run: &Run<'_>, target: &Target, count: usize) -> Result<Storm> {
+    // A storm is short: its tail needs every packet of every watcher.
+    let watchers = run.setup.shape.watching();
+    let mut rig = Rig::open(target, &Setup { witnesses: watchers, ..run.setup.clone() })?;
     eprintln!("{}: {watchers} watch", target.label);
     let before = rig.measure(run.schedule.warm_up, run.schedule.window, &mut nothing)?;
     rig.open_account()?;
+    let forwarded = rig.live.metrics().sum("tidewire_rtp_forwarded");
     rig.newcomers = Newcomers::Crowd;
     rig.reactor.resume()?;
     rig.reactor.run_until(Instant::now() + run.schedule.warm_up, &mut nothing)?;
     rig.live.metrics();
-    let seats: Vec<_> = (watchers..watchers + newcomers).map(|number| run.setup.watching_seat(number)).collect();
+    let seats: Vec<_> = (watchers..watchers + count).map(|number| run.setup.watching_seat(number)).collect();
     let (pid, policy) = (rig.live.pid(), run.setup.policy);
     let mut begun = None;
     let begin = &mut |reactor: &mut Reactor| {
@@ -78,25 +82,25 @@ fn one(run: &Run<'_>, target: &Target, newcomers: usize) -> Result<Storm> {
         reactor.open_window();
         Ok(())
     };
-    rig.seat_viewers(&seats, Crowd { joiners: newcomers.min(JOINERS_MAX), begin })?;
+    rig.seat_viewers(&seats, Crowd { joiners: count.min(JOINERS_MAX), begin })?;
     let (edge, started, started_ns) = begun.context("nobody joined")?;
     let joined = started.elapsed();
-    eprintln!("{}: {newcomers} have keys after {joined:.2?}", target.label);
+    eprintln!("{}: {count} have keys after {joined:.2?}", target.label);
     wait_for_key_frames(&mut rig)?;
-    let rest = (started + run.schedule.window).max(Instant::now());
-    rig.reactor.run_until(rest, &mut nothing)?;
     rig.reactor.close_window();
     let (after, idle) = (Edge::now(rig.live.pid())?, rig.reactor.idle);
     let stall_ns = rig.live.metrics().max("tidewire_turn_nanoseconds_max");
     rig.reactor.pause();
     reschedule(policy, Policy::Ordinary)?;
     let tally = rig.settle(|viewer| viewer.is_measured)?;
-    let newcomers_lost = rig.tally(|viewer| !viewer.is_measured)?.lost();
+    let newcomers = rig.tally(|viewer| !viewer.is_measured)?;
+    let forwarded = rig.live.metrics().sum("tidewire_rtp_forwarded") - forwarded;
     rig.note_first_packets();
     let all_have_key_frames = last_key_frame_ns(&rig).map(|at| Duration::from_nanos(at.saturating_sub(started_ns)));
-    let during = Window { stall_ns, ..Window::between(&rig, &edge, &after, idle, tally) };
+    let forwarded_by_server = forwarded as u64;
+    let during = Window { stall_ns, forwarded_by_server, ..Window::between(&rig, &edge, &after, idle, tally) };
     rig.close()?;
-    Ok(Storm { before, during, newcomers_lost, joined, all_have_key_frames })
+    Ok(Storm { before, during, newcomers, joined, all_have_key_frames })
 }
 
 fn wait_for_key_frames(rig: &mut Rig) -> Result<()> {
@@ -130,7 +134,8 @@ impl Storm {
             "before": { "delayUs": Points::of(&self.before.delays), "loss": self.before.tally.loss() },
             "during": { "delayUs": Points::of(&during.delays), "loss": during.tally.loss(), "latenessUs": Points::of(&during.lateness) },
             "delayCurveBeforeUs": curve(&self.before.delays), "delayCurveUs": curve(&during.delays),
-            "failedJoins": during.joins.failed, "newcomersLost": self.newcomers_lost, "joins": joins(&during.joins), "stallMs": during.stall_ns.map(|ns| ns / 1e6),
+            "failedJoins": during.joins.failed, "watchersTally": during.tally, "newcomersTally": self.newcomers, "newcomersLost": self.newcomers.lost(),
+            "forwardedByServer": during.forwarded_by_server, "joins": joins(&during.joins), "stallMs": during.stall_ns.map(|ns| ns / 1e6),
             "serverShare": during.server_share(), "toolShare": during.tool_cpu_s / during.seconds,
         })
     }
@@ -155,7 +160,7 @@ fn table(storms: &[Storm]) -> String {
     row("watchers' loss before, %", &|storm| format!("{:.4}", 100.0 * storm.before.tally.loss()));
     row("watchers' loss during, %", &|storm| format!("{:.4}", 100.0 * storm.during.tally.loss()));
     row("joins that failed", &|storm| storm.during.joins.failed.to_string());
-    row("packets that newcomers lost", &|storm| storm.newcomers_lost.to_string());
+    row("packets that newcomers lost", &|storm| storm.newcomers.lost().to_string());
     row("server CPU during, % of a core", &|storm| format!("{:.0}", 100.0 * storm.during.server_share()));
     row("tool CPU during, % of a core", &|storm| {
         format!("{:.0}", 100.0 * storm.during.tool_cpu_s / storm.during.seconds)
