@@ -116,7 +116,7 @@ pub const TURN_MAX: Duration = Duration::from_millis(20);
 pub const OVERSHOOT_MAX: Duration = Duration::from_millis(5);
 
 /// Packets that a shard forwards in one slice: about 200 us.
-pub const SLICE_PACKETS_MAX: usize = 192;
+pub const SLICE_PACKETS_MAX: usize = 96;
 
 /// Commands that wait for a shard.
 pub const COMMANDS_LEN: usize = 1024;

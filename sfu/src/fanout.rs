@@ -61,8 +61,6 @@ pub(crate) struct FanOut {
     main: Round,
     /// What came since, on its way to those whom the main round has passed.
     after: Round,
-    /// Viewers served on the way to joining the main round, while the others of it waited.
-    caught_up: usize,
     audio: Round,
 }
 
@@ -97,10 +95,12 @@ impl FanOut {
             if self.audio.run(viewers, floor) == Progress::More {
                 return Progress::More;
             }
-            if self.follow(viewers, floor) == Progress::More || self.main.run(viewers, floor) == Progress::More {
+            self.follow(viewers, floor);
+            if self.main.run(viewers, floor) == Progress::More {
                 return Progress::More;
             }
-            if self.waiting.is_empty() {
+            std::mem::swap(&mut self.main, &mut self.after);
+            if self.main.items.is_empty() && self.waiting.is_empty() {
                 return Progress::Done;
             }
         }
@@ -124,30 +124,33 @@ impl FanOut {
         }
         if is_idle {
             self.waiting.take_rest(&mut self.main.items, floor.upstreams, floor.tally);
-            self.caught_up = 0;
-        } else if self.may_follow(floor.now, viewers) {
+        } else if self.may_follow(floor.now) {
             self.waiting.take_rest(&mut self.after.items, floor.upstreams, floor.tally);
-            self.caught_up += self.main.cursor;
         }
     }
 
-    /// Whether what waits may go to those whom the main round has passed. Those whom it has not wait meanwhile, for no more
-    /// than one round in all; and the shard has to keep up: where it does not, rounds that gather more have longer trains,
-    /// and that is what it needs.
-    fn may_follow(&self, now: Instant, viewers: usize) -> bool {
+    /// Whether what waits may go to those whom the main round has passed: where the shard keeps up. Where it does not, rounds
+    /// that gather more have longer trains, and that is what it needs.
+    fn may_follow(&self, now: Instant) -> bool {
         let fits = self.main.items.len() + self.waiting.len() <= ROUND_LEN_MAX;
         let keeps_up = self.waiting.is_whole() && self.waiting.since().is_some_and(|at| now.since(at) < FOLLOW_WITHIN);
-        fits && keeps_up && self.after.items.is_empty() && self.caught_up + self.main.cursor <= viewers
+        fits && keeps_up && self.after.items.is_empty()
     }
 
-    /// Serves those whom the main round has passed with what came since, which joins that round when all of them have it.
-    fn follow<E: Egress>(&mut self, viewers: &[u32], floor: &mut Floor<'_, E>) -> Progress {
-        if self.after.serve(&viewers[..self.main.cursor.min(viewers.len())], floor) == Progress::More {
-            return Progress::More;
+    /// Serves those whom the main round has passed with what came since. It joins that round when all of them have it, and
+    /// takes its place when that is done first; until then they share the budget, so that neither waits for the other.
+    fn follow<E: Egress>(&mut self, viewers: &[u32], floor: &mut Floor<'_, E>) {
+        if self.after.items.is_empty() {
+            return;
         }
-        self.main.items.append(&mut self.after.items);
-        self.after.cursor = 0;
-        Progress::Done
+        let mains = *floor.budget / 2;
+        *floor.budget -= mains;
+        let progress = self.after.serve(&viewers[..self.main.cursor.min(viewers.len())], floor);
+        *floor.budget += mains;
+        if progress == Progress::Done {
+            self.main.items.append(&mut self.after.items);
+            self.after.cursor = 0;
+        }
     }
 }
 
