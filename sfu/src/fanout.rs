@@ -67,6 +67,7 @@ pub(crate) struct FanOut {
 #[derive(Debug, Default)]
 struct Round {
     items: Vec<Item>,
+    begun: Instant,
     /// Index of the next viewer.
     cursor: usize,
 }
@@ -124,8 +125,10 @@ impl FanOut {
         }
         if is_idle {
             self.waiting.take_rest(&mut self.main.items, floor.upstreams, floor.tally);
+            self.main.begun = floor.now;
         } else if self.may_follow(floor.now) {
             self.waiting.take_rest(&mut self.after.items, floor.upstreams, floor.tally);
+            self.after.begun = floor.now;
         }
     }
 
@@ -134,16 +137,17 @@ impl FanOut {
     fn may_follow(&self, now: Instant) -> bool {
         let fits = self.main.items.len() + self.waiting.len() <= ROUND_LEN_MAX;
         let keeps_up = self.waiting.is_whole() && self.waiting.since().is_some_and(|at| now.since(at) < FOLLOW_WITHIN);
-        fits && keeps_up && self.after.items.is_empty()
+        fits && keeps_up && self.after.items.is_empty() && now.since(self.main.begun) < FOLLOW_WITHIN
     }
 
     /// Serves those whom the main round has passed with what came since. It joins that round when all of them have it, and
-    /// takes its place when that is done first; until then they share the budget, so that neither waits for the other.
+    /// takes its place when that is done first. Until then they share the budget, the main round with the smaller part: those
+    /// behind wait anyway, and get longer trains. But they do not wait for ever.
     fn follow<E: Egress>(&mut self, viewers: &[u32], floor: &mut Floor<'_, E>) {
-        if self.after.items.is_empty() {
+        if self.after.items.is_empty() || floor.now.since(self.main.begun) >= FOLLOW_WITHIN {
             return;
         }
-        let mains = *floor.budget / 2;
+        let mains = *floor.budget / MAIN_SHARE;
         *floor.budget -= mains;
         let progress = self.after.serve(&viewers[..self.main.cursor.min(viewers.len())], floor);
         *floor.budget += mains;
@@ -213,6 +217,9 @@ fn expect<E: Egress>(next: &[u32], connections: &Slots<Connection>, egress: &E) 
         downstream.expect(egress);
     }
 }
+
+/// The part of a slice that a round keeps while what came since goes to those whom it has passed.
+const MAIN_SHARE: usize = 4;
 
 /// Tracks whose key frame somebody waits for. Beyond these few, the next packet tells again.
 type Starved = ArrayVec<TrackKey, 8>;

@@ -163,28 +163,25 @@ fn packets_of_a_frame_leave_equally_long_and_audio_as_it_came() {
 }
 
 #[test]
-fn those_in_front_do_not_wait_for_those_behind() {
+fn rounds_that_overlap_leave_nobody_out_and_nothing_out_of_order() {
     let mut call = Call::new(8, PERFECT);
     call.publish("sea", Wishes::default(), Instant::from_millis(10_000));
     for _ in 0..150 {
         call.watch("sea", Wishes::default());
     }
+    call.run(Duration::from_secs(2));
+    let forwarded = call.world.machine.tally().of(Counter::Forwarded);
     call.run(Duration::from_secs(1));
-    // Time for everything, but hardly more: rounds follow each other without a pause.
-    let (from, forwarded) = (call.world.now, call.world.machine.tally().of(Counter::Forwarded));
-    call.run(Duration::from_secs(1));
+    // Time for everything, but hardly more: what comes next comes while a round is under way.
     let needed_per_ms = (call.world.machine.tally().of(Counter::Forwarded) - forwarded) / 1000;
     call.world.slow_down(Some(needed_per_ms + needed_per_ms / 50));
-    let slowed = call.world.now;
     call.run(Duration::from_secs(4));
     call.world.slow_down(None);
     call.run(Duration::from_secs(1));
-
-    let slowest = |viewer: &Viewer| {
-        let late = viewer.log.iter().filter(|one| one.content.stream % 2 == 0 && one.content.sent > slowed);
-        late.map(|one| one.at.since(one.content.sent)).max().unwrap()
-    };
-    let delays: Vec<_> = call.world.viewers().map(slowest).collect();
-    assert!(slowed > from && delays[..10].iter().max() < delays[140..].iter().min(), "{delays:?}");
-    call.world.viewers().for_each(assert_unbroken);
+    let sent = call.world.publishers().next().unwrap().log.len();
+    for viewer in call.world.viewers() {
+        assert_unbroken(viewer);
+        assert!(viewer.log.len() * 10 > sent * 9, "{} of {sent}", viewer.log.len());
+    }
+    assert_eq!(call.world.machine.tally().discarded(Discard::Overrun), 0);
 }
