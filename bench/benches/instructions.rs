@@ -209,7 +209,7 @@ fn forward(mut call: Box<Call>) -> Box<Call> {
     call
 }
 
-/// What a shard's flush has to do before the kernel is called: cut sealed datagrams into trains, viewer by viewer.
+// What a shard's flush has to do before the kernel is called: cut sealed datagrams into trains, viewer by viewer.
 #[library_benchmark]
 #[bench::p8_to_10(args = (8, 10), setup = before_flushing)]
 fn flush(mut sealed: Box<Sealed>) -> Box<Sealed> {

@@ -149,7 +149,8 @@ pub(crate) fn connection(client: u16) -> ConnectionId {
     ConnectionId { slot: client.into(), generation: 0 }
 }
 
-pub(crate) fn path(client: u16) -> Path {
+/// The way to a client.
+pub fn path(client: u16) -> Path {
     Path { local: 0, remote: SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 10_000 + client) }
 }
 

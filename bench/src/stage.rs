@@ -190,14 +190,14 @@ impl Default for Outlet {
 
 impl Egress for Outlet {
     fn reserve(&mut self, path: &Path, len: usize) -> Option<&mut [u8]> {
-        if !self.outlets.has_room_for(len) {
-            self.outlets.clear();
+        if !self.trains.has_room_for(len) {
+            self.trains.clear();
         }
-        self.outlets.reserve(path, len)
+        self.trains.reserve(path, len)
     }
 
     fn commit(&mut self, len: usize) {
-        self.outlets.commit(len);
+        self.trains.commit(len);
         self.datagrams += 1;
     }
 }
