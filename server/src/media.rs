@@ -15,7 +15,7 @@ use tidewire_core::limits::CONNECTIONS_MAX;
 use tidewire_core::message::{CloseReason, ErrorCode, Event, Request, Response};
 use tidewire_gateway::link::Question;
 use tidewire_net::handshake::{Identity, Pool};
-use tidewire_net::{Offload, ShardConfig, ShardHandle};
+use tidewire_net::{ShardConfig, ShardHandle};
 use tidewire_sfu::{self as sfu, Control, SessionTable, ShardPlan, TableConfig};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
@@ -224,7 +224,7 @@ fn start_shard(
         port: port(settings, shard),
         io: settings.io,
         driver: settings.driver,
-        offload: Offload::default(),
+        offload: settings.trains,
         core: cores::for_shard(shard, settings.shards),
         spin: settings.spin,
     };

@@ -3,7 +3,8 @@
 //! The kernel takes datagrams of one size as one message (UDP_SEGMENT), the last alone may be shorter; and packets of one
 //! frame differ by a byte or two, since encoders do not count to the end. So video packets that follow each other get RTP
 //! padding (RFC 3550 5.1) up to the longest of their run: within the encryption, once for all viewers, in the ring, and so
-//! the same when a packet is sent again. Bounds: [`PADDING_LEN_MAX`] bytes a packet, and 3 % of it. Never audio, whose
+//! the same when a packet is sent again. One that comes late, behind packets that went out before, stays as it is: somebody
+//! may have asked for it and had it meanwhile, and no number may seal two contents. Bounds: [`PADDING_LEN_MAX`] bytes a packet, and 3 % of it. Never audio, whose
 //! packets are small and whose sizes may tell what is said either way.
 
 use tidewire_core::codec::Kind;
@@ -13,7 +14,7 @@ use tidewire_core::ring::PADDING_LEN_MAX;
 
 use crate::fanout::Item;
 use crate::table::slots::Slots;
-use crate::upstream::{Accepted, Upstream};
+use crate::upstream::{Accepted, Track, Upstream};
 
 /// Levels what a round is about to send. To be called before its first packet is sealed.
 pub(crate) fn level(items: &[Item], upstreams: &mut Slots<Upstream>, tally: &mut Tally) {
@@ -21,6 +22,11 @@ pub(crate) fn level(items: &[Item], upstreams: &mut Slots<Upstream>, tally: &mut
     while let Some(run) = Run::at(rest, upstreams) {
         run.pad(rest, upstreams, tally);
         rest = &rest[run.items..];
+    }
+    for (upstream, accepted) in items.iter().filter_map(video) {
+        if let Some(track) = track_of(upstream, accepted, upstreams) {
+            track.levelled_up_to = track.levelled_up_to.max(accepted.sequence + 1);
+        }
     }
 }
 
@@ -62,7 +68,8 @@ impl Run {
         for item in &items[..self.level] {
             let (Some(len), Some((upstream, accepted))) = (len_of(item, upstreams), video(item)) else { continue };
             let missing = self.longest - len;
-            let track = upstreams.at_mut(upstream).and_then(|one| one.tracks.get_mut(usize::from(accepted.track)));
+            let track =
+                track_of(upstream, accepted, upstreams).filter(|track| accepted.sequence >= track.levelled_up_to);
             if let Some(track) = track.filter(|_| missing > 0) {
                 track.ring.pad(accepted.sequence, missing as u8);
                 tally.add(Counter::PaddingBytes, missing as u64);
@@ -75,8 +82,14 @@ impl Run {
 fn len_of(item: &Item, upstreams: &Slots<Upstream>) -> Option<usize> {
     let (upstream, accepted) = video(item)?;
     let track = upstreams.at(upstream)?.tracks.get(usize::from(accepted.track))?;
+    let track = Some(track).filter(|track| track.epoch == accepted.epoch)?;
     let stored = track.ring.get(accepted.sequence).filter(|stored| !stored.payload.is_empty())?;
     Some(stored.body.len() + rebuild::extensions_len(stored.extensions))
+}
+
+fn track_of<'a>(upstream: u32, accepted: &Accepted, upstreams: &'a mut Slots<Upstream>) -> Option<&'a mut Track> {
+    let track = upstreams.at_mut(upstream)?.tracks.get_mut(usize::from(accepted.track));
+    track.filter(|track| track.epoch == accepted.epoch)
 }
 
 fn video(item: &Item) -> Option<(u32, &Accepted)> {
@@ -94,4 +107,78 @@ fn is_same_track(one: &Item, other: &Item) -> bool {
 const fn padding_max(len: usize) -> usize {
     let share = len * 3 / 100;
     if share < PADDING_LEN_MAX { share } else { PADDING_LEN_MAX }
+}
+
+#[cfg(test)]
+mod tests {
+    use tidewire_core::codec::Codec;
+    use tidewire_core::id::Mid;
+    use tidewire_core::negotiate::{Extensions, Feedback, Format, Media, Spec};
+    use tidewire_core::ring::Meta;
+    use tidewire_core::time::Instant;
+
+    use super::*;
+    use crate::command::{PublicationId, SessionId};
+    use crate::upstream::FramePart;
+
+    /// An upstream whose video track holds packets of these lengths, and a round of them.
+    fn round(lens: &[usize]) -> (Slots<Upstream>, Vec<Item>) {
+        let spec = Spec { codec: Codec::Vp8, clock_rate: 90_000, channels: 1, parameters: String::new() };
+        let media = Media {
+            mid: Mid::from("0").unwrap(),
+            kind: Kind::Video,
+            formats: vec![Format { payload_type: 96, spec, rtx: None, feedback: Feedback::default() }],
+            extensions: Extensions::default(),
+            sources: Vec::new(),
+            rids: Vec::new(),
+        };
+        let mut upstream = Upstream::new(Instant::ORIGIN, SessionId(0), PublicationId(0), &[media], 1);
+        for (sequence, len) in lens.iter().enumerate() {
+            upstream.tracks[0].ring.insert(sequence as u64, Meta::default(), &[], &vec![7; *len]);
+        }
+        let mut upstreams = Slots::default();
+        upstreams.put(0, upstream);
+        (upstreams, (0..lens.len() as u64).map(packet).collect())
+    }
+
+    fn packet(sequence: u64) -> Item {
+        let part = FramePart::Dependent;
+        let accepted = Accepted { track: 0, epoch: 0, sequence, kind: Kind::Video, timestamp: 0, part };
+        Item::Packet { upstream: 0, accepted }
+    }
+
+    fn lens(upstreams: &Slots<Upstream>) -> Vec<usize> {
+        let ring = &upstreams.at(0).unwrap().tracks[0].ring;
+        (0..).map_while(|sequence| ring.get(sequence)).map(|stored| stored.body.len()).collect()
+    }
+
+    fn levelled(before: &[usize]) -> Vec<usize> {
+        let (mut upstreams, items) = round(before);
+        level(&items, &mut upstreams, &mut Tally::default());
+        lens(&upstreams)
+    }
+
+    #[test]
+    fn neighbours_become_as_long_as_the_longest_and_the_last_may_be_shorter() {
+        assert_eq!(levelled(&[1000, 999, 998, 1000]), [1000; 4]);
+        assert_eq!(levelled(&[999, 1000, 998]), [1000, 1000, 998]);
+        assert_eq!(levelled(&[999, 1000, 400, 401]), [1000, 1000, 400, 401]);
+        assert_eq!(levelled(&[400, 1000, 999, 1000]), [400, 1000, 1000, 1000]);
+    }
+
+    #[test]
+    fn nobody_gets_more_padding_than_three_in_a_hundred_or_sixteen_bytes() {
+        assert_eq!(levelled(&[984, 1000]), [1000, 1000]);
+        assert_eq!(levelled(&[983, 1000]), [983, 1000]);
+        assert_eq!(levelled(&[97, 100]), [100, 100]);
+        assert_eq!(levelled(&[96, 100]), [96, 100]);
+    }
+
+    #[test]
+    fn a_packet_that_comes_late_stays_as_it_came() {
+        let (mut upstreams, items) = round(&[1000, 990, 1000, 1000]);
+        level(&[items[0], items[2], items[3]], &mut upstreams, &mut Tally::default());
+        level(&[items[1], items[2]], &mut upstreams, &mut Tally::default());
+        assert_eq!(lens(&upstreams), [1000, 990, 1000, 1000], "somebody may have had it again already");
+    }
 }

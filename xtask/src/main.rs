@@ -56,6 +56,7 @@ usage: cargo xtask COMMAND
   run [ARGUMENTS]      install the build tools that are missing, build, start the server with ARGUMENTS
   test                 install the test tools that are missing, run every check and every test
   tidy [--bless]       what a machine can see of the manners of the code; --bless rewrites the ratchet
-  bench [NAME]         the benches; `bench forward` runs the load of one publisher and many viewers,
+  bench [NAME]         the benches; `bench forward [SCENARIO]` runs the load against a server and the floor in turns,
+                       `bench floor` measures that floor in every way of forwarding,
                        `bench instructions [--bless]` counts under valgrind and compares with the ratchet
   reference            writes the generated pages of docs/reference from the registries in the code";

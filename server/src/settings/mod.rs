@@ -16,7 +16,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use tidewire_net::handshake::Versions;
-use tidewire_net::{DriverChoice, IoChoice};
+use tidewire_net::{DriverChoice, IoChoice, Offload};
 
 pub(crate) use read::is_link_local;
 pub(crate) use reference::{in_force, markdown};
@@ -39,6 +39,7 @@ pub(crate) struct Settings {
     pub(crate) io: IoChoice,
     pub(crate) driver: DriverChoice,
     pub(crate) dtls: Versions,
+    pub(crate) trains: Offload,
     pub(crate) secret: Secret,
     pub(crate) tls: Tls,
     /// How long a shard looks for packets before it sleeps.
@@ -150,6 +151,7 @@ struct Draft {
     io: IoChoice,
     driver: DriverChoice,
     dtls: Versions,
+    trains: Offload,
     secret: Option<Vec<u8>>,
     self_signed: bool,
     certificate: Option<PathBuf>,
@@ -177,6 +179,7 @@ impl Draft {
             io: self.io,
             driver: self.driver,
             dtls: self.dtls,
+            trains: self.trains,
             secret: self.secret.map_or_else(|| Secret::Random(random.to_vec()), Secret::Given),
             tls,
             spin: self.spin,

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tidewire_core::limits::SOCKETS_MAX;
 use tidewire_net::handshake::Versions;
-use tidewire_net::{DriverChoice, IoChoice};
+use tidewire_net::{DriverChoice, IoChoice, Offload};
 
 use super::{Draft, LogFormat, SHARDS_MAX, Setting, SettingsError, Source};
 
@@ -84,6 +84,12 @@ pub(super) fn driver(draft: &mut Draft, text: &str) -> Result<(), Wrong> {
 
 pub(super) fn dtls(draft: &mut Draft, text: &str) -> Result<(), Wrong> {
     draft.dtls = one_of(text, &[("1.2", Versions::Dtls12), ("1.3", Versions::Dtls13)])?;
+    Ok(())
+}
+
+pub(super) fn trains(draft: &mut Draft, text: &str) -> Result<(), Wrong> {
+    let whether = |trains| Offload { send: trains, receive: trains };
+    draft.trains = one_of(text, &[("on", whether(true)), ("off", whether(false))])?;
     Ok(())
 }
 

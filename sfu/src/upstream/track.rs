@@ -49,6 +49,8 @@ pub(crate) struct Track {
     /// Counts the streams this track has carried: viewers start over with each.
     pub(crate) epoch: u32,
     pub(crate) ring: RetransmissionRing,
+    /// Up to here packets have been in a round: whoever lacks an older one may have had it again already, as it was.
+    pub(crate) levelled_up_to: u64,
     pub(crate) key_frames: KeyFrames,
     pub(crate) report: Option<SenderReport>,
     primary: Option<u32>,
@@ -68,6 +70,7 @@ impl Track {
             extensions: media.extensions.clone(),
             epoch: 0,
             ring: new_ring(media.kind),
+            levelled_up_to: 0,
             key_frames: KeyFrames::default(),
             report: None,
             primary: media.sources.first().map(|source| source.primary),
@@ -96,6 +99,7 @@ impl Track {
             }
             self.epoch += 1;
             self.ring = new_ring(self.kind);
+            self.levelled_up_to = 0;
             self.gaps = Gaps::default();
             self.reception = Reception::default();
             self.report = None;
