@@ -124,5 +124,6 @@ pub const COMMANDS_LEN: usize = 1024;
 /// Answers of the handshake threads that wait for a shard: a join storm's flights.
 pub const PROGRESS_LEN: usize = 1024;
 
-/// Commands, and answers of the handshake threads, that a shard takes in one turn.
+/// Commands, and answers of the handshake threads, that a shard takes in one turn: each takes tens of microseconds, for which
+/// packets wait.
 pub const LETTERS_PER_TURN_MAX: usize = 2;
