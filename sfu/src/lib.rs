@@ -19,6 +19,7 @@ mod level;
 pub mod limits;
 mod paths;
 mod roll;
+mod round;
 mod session;
 mod table;
 mod timers;

@@ -8,9 +8,10 @@ use hashbrown::HashMap;
 use tidewire_core::machine::{Egress, Progress};
 
 use crate::command::PublicationId;
-use crate::fanout::{FanOut, Floor};
+use crate::fanout::FanOut;
 use crate::hashing::Folding;
 use crate::roll::Roll;
+use crate::round::Floor;
 
 #[derive(Debug, Default)]
 pub(crate) struct Session {
