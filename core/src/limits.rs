@@ -58,6 +58,9 @@ pub const VIDEO_RING: (usize, usize) = (1024, 1024 * 1024);
 /// in one turn.
 pub const ROUND_LEN_MAX: usize = 4 * BATCH_LEN_MAX;
 
+/// Packets of a round for which memory is claimed when its session begins: what a few publishers send at once.
+pub const ROUND_LEN_USUAL: usize = 64;
+
 /// How long anything may wait for a fan-out round before the video that can be done without is dropped: beyond half a
 /// second people talk past each other.
 pub const WAIT_MAX: Duration = Duration::from_millis(500);
@@ -115,7 +118,7 @@ pub const TURN_MAX: Duration = Duration::from_millis(20);
 /// A shard that wakes later than this after the time it asked for had no core: ten times what a timer is late by.
 pub const OVERSHOOT_MAX: Duration = Duration::from_millis(5);
 
-/// Packets that a shard forwards in one slice: about 200 us.
+/// Packets that a shard forwards in one slice: about 200 us, after which it looks at what has arrived.
 pub const SLICE_PACKETS_MAX: usize = 96;
 
 /// Commands that wait for a shard.
@@ -126,4 +129,4 @@ pub const PROGRESS_LEN: usize = 1024;
 
 /// Commands, and answers of the handshake threads, that a shard takes in one turn: each takes tens of microseconds, for which
 /// packets wait.
-pub const LETTERS_PER_TURN_MAX: usize = 2;
+pub const LETTERS_PER_TURN_MAX: usize = 8;

@@ -49,9 +49,9 @@ pub const BYTES_PER_AUDIO_TRACK_MAX: usize =
 pub const BYTES_PER_VIDEO_TRACK_MAX: usize =
     HALF_EMPTY * size_of::<Track>() + section(FORMATS_USUAL, 1) + ring(VIDEO_RING);
 
-/// Bytes of a session with one publication, once it has had as much to forward as it may: what waits, and two rounds.
+/// Bytes of a session with one publication, once it has had as much to forward as it may: what waits, and three rounds.
 pub const BYTES_PER_SESSION_MAX: usize =
-    size_of::<Option<Session>>() + 512 + 3 * HALF_EMPTY * ROUND_LEN_MAX * (size_of::<Item>() + 16);
+    size_of::<Option<Session>>() + 512 + 4 * HALF_EMPTY * ROUND_LEN_MAX * (size_of::<Item>() + 16);
 
 /// Bytes claimed ahead of need, however few connections there are: a chunk of places in each table.
 pub const BYTES_AHEAD_MAX: usize = CHUNK_LEN

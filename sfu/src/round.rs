@@ -6,7 +6,7 @@
 
 use arrayvec::ArrayVec;
 use tidewire_core::count::{Counter, Discard, Tally};
-use tidewire_core::limits::ROUND_LEN_MAX;
+use tidewire_core::limits::{ROUND_LEN_MAX, ROUND_LEN_USUAL};
 use tidewire_core::machine::{Egress, Progress};
 use tidewire_core::ring::Stored;
 use tidewire_core::time::Instant;
@@ -30,12 +30,20 @@ pub(crate) struct Floor<'a, E> {
 }
 
 /// See the module's description.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Round {
     pub(crate) items: Vec<Item>,
     pub(crate) begun: Instant,
     /// Index of the next viewer.
     pub(crate) cursor: usize,
+}
+
+impl Default for Round {
+    /// An empty round with the memory that it will need: the first packet to come while another round is under way may come
+    /// after hours.
+    fn default() -> Self {
+        Self { items: Vec::with_capacity(ROUND_LEN_USUAL), begun: Instant::ORIGIN, cursor: 0 }
+    }
 }
 
 impl Round {
