@@ -90,6 +90,10 @@ impl Scene {
         let deadline = Instant::now() + LIMIT;
         while !self.everybody(|heard, sent| heard.end == sent && heard.lost() == 0) {
             ensure!(Instant::now() < deadline, "packets are missing after {LIMIT:?}\n{}", self.state());
+            if !self.everybody(|heard, _| heard.packets > 0) {
+                // Whoever came late waits for a key frame, and only frames bring one.
+                self.send_frames()?;
+            }
             self.turn(Duration::from_millis(10))?;
         }
         Ok(())
