@@ -69,7 +69,8 @@ pub const WAIT_MAX: Duration = Duration::from_millis(500);
 /// takes that brings a key frame of 100 packets to 1,000 viewers.
 pub const BEHIND_AFTER: Duration = Duration::from_millis(200);
 
-/// What has waited for less than this goes to those whom a round has passed before that round ends; half a frame's time.
+/// What has waited for less than this, during a round that is younger, goes to those whom the round has passed before it
+/// ends; half a frame's time.
 pub const FOLLOW_WITHIN: Duration = Duration::from_millis(16);
 
 /// Events towards the handshake threads that wait in a table: two datagrams of a ClientHello for 2,000 joiners at once.
