@@ -4,8 +4,8 @@
 //! frame differ by a byte or two, since encoders do not count to the end. So video packets that follow each other get RTP
 //! padding (RFC 3550 5.1) up to the longest of their run: within the encryption, once for all viewers, in the ring, and so
 //! the same when a packet is sent again. One that comes late, behind packets that went out before, stays as it is: somebody
-//! may have asked for it and had it meanwhile, and no number may seal two contents. Bounds: [`PADDING_LEN_MAX`] bytes a packet, and 3 % of it. Never audio, whose
-//! packets come one by one.
+//! may have asked for it and had it meanwhile, and no number may seal two contents. Bounds: [`PADDING_LEN_MAX`] bytes a
+//! packet, and 3 % of it. Never audio, whose packets come one by one.
 
 use tidewire_core::codec::Kind;
 use tidewire_core::count::{Counter, Tally};
