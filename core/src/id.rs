@@ -16,47 +16,65 @@ pub struct ConnectionId {
     pub generation: u32,
 }
 
-/// A connection's name towards the outside: 128 random bits, drawn by the gateway, written as 32 hexadecimal digits.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub struct ConnectionKey(pub u128);
+macro_rules! key {
+    ($(#[$doc:meta])* $type:ident) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[serde(try_from = "String", into = "String")]
+        pub struct $type(pub u128);
 
-impl fmt::Display for ConnectionKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:032x}", self.0)
-    }
-}
-
-impl fmt::Debug for ConnectionKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
-    }
-}
-
-impl std::str::FromStr for ConnectionKey {
-    type Err = BadName;
-
-    fn from_str(text: &str) -> Result<Self, BadName> {
-        if text.len() != 32 || !text.bytes().all(|b| b.is_ascii_hexdigit()) {
-            return Err(BadName);
+        impl fmt::Display for $type {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, "{:032x}", self.0)
+            }
         }
-        u128::from_str_radix(text, 16).map(Self).map_err(|_| BadName)
-    }
+
+        impl fmt::Debug for $type {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                fmt::Display::fmt(self, f)
+            }
+        }
+
+        impl std::str::FromStr for $type {
+            type Err = BadName;
+
+            fn from_str(text: &str) -> Result<Self, BadName> {
+                if text.len() != 32 || !text.bytes().all(|b| b.is_ascii_hexdigit()) {
+                    return Err(BadName);
+                }
+                u128::from_str_radix(text, 16).map(Self).map_err(|_| BadName)
+            }
+        }
+
+        impl TryFrom<String> for $type {
+            type Error = BadName;
+
+            fn try_from(text: String) -> Result<Self, BadName> {
+                text.parse()
+            }
+        }
+
+        impl From<$type> for String {
+            fn from(key: $type) -> Self {
+                key.to_string()
+            }
+        }
+    };
 }
 
-impl TryFrom<String> for ConnectionKey {
-    type Error = BadName;
-
-    fn try_from(text: String) -> Result<Self, BadName> {
-        text.parse()
-    }
-}
-
-impl From<ConnectionKey> for String {
-    fn from(key: ConnectionKey) -> Self {
-        key.to_string()
-    }
-}
+key!(
+    /// A connection's name towards whoever opened it: 128 random bits, drawn by the gateway, written as 32 hexadecimal
+    /// digits. Only its owner and the servers know it.
+    ConnectionKey
+);
+key!(
+    /// An upstream's name towards everybody in its channel, written like a [`ConnectionKey`]. Knowing it allows nothing.
+    UpstreamId
+);
+key!(
+    /// What a client or a media server shows to go on with a link whose socket was lost. Drawn by the gateway, secret.
+    LinkKey
+);
 
 /// A name that is empty, too long, or holds a character outside `A-Z a-z 0-9 . _ - ~`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -111,6 +129,11 @@ macro_rules! name {
 }
 
 name!(
+    /// An application: its own users, channels and secret. Nothing is shared between two.
+    ApplicationId,
+    str::to_owned
+);
+name!(
     /// A channel's name. Channels are case-insensitive: the name is kept in lower case.
     ChannelName,
     str::to_ascii_lowercase
@@ -125,6 +148,96 @@ impl MediaId {
     /// The media id of a WHIP publisher that names none.
     pub fn main() -> Self {
         Self("main".to_owned())
+    }
+}
+
+impl Default for ApplicationId {
+    /// The application of whoever names none.
+    fn default() -> Self {
+        Self("default".to_owned())
+    }
+}
+
+/// A channel as the whole cluster knows it: two applications may have channels of one name. Written `application/channel`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct ChannelKey {
+    pub application: ApplicationId,
+    pub channel: ChannelName,
+}
+
+impl ChannelKey {
+    pub fn new(application: ApplicationId, channel: ChannelName) -> Self {
+        Self { application, channel }
+    }
+}
+
+impl fmt::Display for ChannelKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.application, self.channel)
+    }
+}
+
+impl TryFrom<String> for ChannelKey {
+    type Error = BadName;
+
+    fn try_from(text: String) -> Result<Self, BadName> {
+        // Neither name holds a slash.
+        let (application, channel) = text.split_once('/').ok_or(BadName)?;
+        Ok(Self::new(ApplicationId::new(application)?, ChannelName::new(channel)?))
+    }
+}
+
+impl From<ChannelKey> for String {
+    fn from(key: ChannelKey) -> Self {
+        key.to_string()
+    }
+}
+
+/// A text that people or application servers chose: an id, an alias, a tag, a role, a region. 1 to 128 bytes of UTF-8
+/// without control characters.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Label(String);
+
+/// The longest [`Label`], in bytes.
+pub const LABEL_LEN_MAX: usize = 128;
+
+/// A label that is empty, too long, or holds a control character.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a label is 1 to 128 bytes without control characters")]
+pub struct BadLabel;
+
+impl Label {
+    pub fn new(text: &str) -> Result<Self, BadLabel> {
+        if text.is_empty() || text.len() > LABEL_LEN_MAX || text.chars().any(char::is_control) {
+            return Err(BadLabel);
+        }
+        Ok(Self(text.to_owned()))
+    }
+
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl TryFrom<String> for Label {
+    type Error = BadLabel;
+
+    fn try_from(text: String) -> Result<Self, BadLabel> {
+        Self::new(&text)
+    }
+}
+
+impl From<Label> for String {
+    fn from(label: Label) -> Self {
+        label.0
+    }
+}
+
+impl fmt::Display for Label {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
     }
 }
 

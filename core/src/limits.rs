@@ -14,6 +14,9 @@ pub const CONNECTIONS_MAX: usize = 16_384;
 /// Media sections in one offer: a large meeting's downstream connection, twice over.
 pub const MEDIA_SECTIONS_MAX: usize = 128;
 
+/// Media ids that one downstream may carry: everybody in a large meeting, each with an audio and a video section.
+pub const WANTS_MAX: usize = MEDIA_SECTIONS_MAX / 2;
+
 /// Bytes of one SDP document that is parsed.
 pub const SDP_LEN_MAX: usize = 64 * 1024;
 

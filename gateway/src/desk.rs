@@ -168,8 +168,8 @@ impl Desk {
         }
         self.sessions.insert(key, Session::opening(side, channel.clone(), outline));
         let request = match side {
-            Side::Publish => Request::OpenUpstream { connection: key, channel, media_id, offer },
-            Side::Watch => Request::OpenDownstream { connection: key, channel, media_id, offer },
+            Side::Publish => Request::OpenUpstream { connection: key, channel: who.key(channel), media_id, offer },
+            Side::Watch => Request::OpenDownstream { connection: key, channel: who.key(channel), media_id, offer },
         };
         Ok(Step::Ask { request, ticket: Ticket::Open(key) })
     }
@@ -214,7 +214,7 @@ impl Desk {
                 self.sessions.remove(&key);
                 Err((code, detail).into())
             }
-            Response::Restarted { .. } | Response::Closed => Err(out_of_turn()),
+            _ => Err(out_of_turn()),
         }
     }
 
@@ -243,7 +243,7 @@ impl Desk {
             }
             // RFC 9725 4.3.3: a restart that fails leaves the session and its ICE session as they were.
             Response::Refused { code, detail } => Err((code, detail).into()),
-            Response::Opened { .. } | Response::Closed => Err(out_of_turn()),
+            _ => Err(out_of_turn()),
         }
     }
 
@@ -254,7 +254,7 @@ impl Desk {
                 Ok(Reply::Closed)
             }
             Response::Refused { code, detail } => Err((code, detail).into()),
-            Response::Opened { .. } | Response::Restarted { .. } => Err(out_of_turn()),
+            _ => Err(out_of_turn()),
         }
     }
 }

@@ -157,8 +157,14 @@ impl Loop {
 
     async fn answer(&mut self, request: Request, answer: oneshot::Sender<Response>) {
         let opening = match &request {
-            Request::OpenUpstream { connection, .. } | Request::OpenDownstream { connection, .. } => Some(*connection),
-            Request::Restart { .. } | Request::Close { .. } => None,
+            Request::OpenUpstream { connection, .. }
+            | Request::OpenDownstream { connection, .. }
+            | Request::OfferDownstream { connection, .. } => Some(*connection),
+            Request::ChangeDownstream { .. }
+            | Request::AnswerDownstream { .. }
+            | Request::RestartDownstream { .. }
+            | Request::Restart { .. }
+            | Request::Close { .. } => None,
         };
         let mut handled = self.control.handle(request);
         for (shard, command) in handled.commands {

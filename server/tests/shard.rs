@@ -14,7 +14,7 @@ use std::time::{Duration, Instant as Clock};
 
 use tidewire_core::count::Counter;
 use tidewire_core::handshake::{Fingerprint, Profile, Progress, Request as Handshake, SrtpKeys};
-use tidewire_core::id::{ChannelName, ConnectionId, ConnectionKey, MediaId, ShardId};
+use tidewire_core::id::{ApplicationId, ChannelKey, ChannelName, ConnectionId, ConnectionKey, MediaId, ShardId};
 use tidewire_core::message::{Request, Response};
 use tidewire_core::random::Seeded;
 use tidewire_core::sim::{Actor, Client, Media};
@@ -97,7 +97,8 @@ impl Stage {
 
     fn open(&mut self, number: u16) {
         let client = Client { number, rtx: true, profile: Profile::AeadAes128Gcm };
-        let (channel, media_id) = (ChannelName::new("sea").unwrap(), MediaId::main());
+        let (channel, media_id) =
+            (ChannelKey::new(ApplicationId::default(), ChannelName::new("sea").unwrap()), MediaId::main());
         let (connection, server) = (ConnectionKey(number.into()), self.shard.addresses()[0]);
         let publishes = number == 0;
         let handled = self.control.handle(if publishes {

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use allocation_counter::measure;
 use tidewire_core::handshake::Progress;
-use tidewire_core::id::{ChannelName, ConnectionId, ConnectionKey, MediaId};
+use tidewire_core::id::{ApplicationId, ChannelKey, ChannelName, ConnectionId, ConnectionKey, MediaId};
 use tidewire_core::machine::{Batch, Datagram, Egress, Machine, Path};
 use tidewire_core::message::{Request, Response};
 use tidewire_core::sim::{Client, Link, Peer};
@@ -103,11 +103,11 @@ fn request(client: &Client, role: Role, at: usize) -> Request {
     let (connection, media_id) = (ConnectionKey(u128::from(client.number) << 64), MediaId::main());
     match role {
         Role::Viewers => {
-            let channel = ChannelName::new("sea").unwrap();
+            let channel = ChannelKey::new(ApplicationId::default(), ChannelName::new("sea").unwrap());
             Request::OpenDownstream { connection, channel, media_id, offer: client.offer_to_receive() }
         }
         Role::Upstreams => {
-            let channel = ChannelName::new(&format!("sea-{at}")).unwrap();
+            let channel = ChannelKey::new(ApplicationId::default(), ChannelName::new(&format!("sea-{at}")).unwrap());
             Request::OpenUpstream { connection, channel, media_id, offer: client.offer_to_send() }
         }
     }

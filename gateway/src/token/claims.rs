@@ -5,7 +5,7 @@
 //! whose media may be received opens no downstream of that kind.
 
 use serde::{Deserialize, Deserializer, Serialize};
-use tidewire_core::id::ChannelName;
+use tidewire_core::id::{ApplicationId, ChannelKey, ChannelName};
 
 use crate::problem::{Code, Problem};
 
@@ -110,6 +110,12 @@ impl Claims {
         let claim =
             ChannelClaim { id: channel.to_string(), action: Some("join".to_owned()), ..ChannelClaim::default() };
         Self { iat: Some(iat), exp: Some(exp), kind: Some("join".to_owned()), channels: vec![claim], ..Self::default() }
+    }
+
+    /// A channel of the bearer's application.
+    pub fn key(&self, channel: ChannelName) -> ChannelKey {
+        let application = self.application_id.as_deref().and_then(|id| ApplicationId::new(id).ok());
+        ChannelKey::new(application.unwrap_or_default(), channel)
     }
 
     /// Whether the bearer may open (and then touch) a connection on this side of the channel at all.

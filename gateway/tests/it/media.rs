@@ -194,5 +194,9 @@ fn judge(request: &Request, open: &mut HashSet<ConnectionKey>) -> Response {
         Request::Restart { .. } => refuse(ErrorCode::ConnectionUnknown),
         Request::Close { connection } if open.remove(connection) => Response::Closed,
         Request::Close { .. } => refuse(ErrorCode::ConnectionUnknown),
+        Request::OfferDownstream { .. }
+        | Request::ChangeDownstream { .. }
+        | Request::AnswerDownstream { .. }
+        | Request::RestartDownstream { .. } => refuse(ErrorCode::ConnectionKindMismatch),
     }
 }

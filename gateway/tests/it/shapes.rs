@@ -22,7 +22,10 @@ async fn post_opens_a_session_with_location_entity_tag_and_answer() {
         match asked {
             Request::OpenUpstream { connection, channel, media_id: asked, offer }
             | Request::OpenDownstream { connection, channel, media_id: asked, offer } => {
-                assert_eq!((channel.as_str(), asked.as_str(), offer.as_str()), ("studio", media_id, OFFER));
+                assert_eq!(
+                    (channel.to_string().as_str(), asked.as_str(), offer.as_str()),
+                    ("default/studio", media_id, OFFER)
+                );
                 assert_eq!(connection.to_string(), key);
             }
             other => panic!("{other:?}"),

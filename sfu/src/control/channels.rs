@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use tidewire_core::codec::Kind;
-use tidewire_core::id::{ChannelName, ConnectionKey, MediaId};
+use tidewire_core::id::{ChannelKey, ConnectionKey, MediaId};
 use tidewire_core::negotiate::{Agreement, Cname, Spec};
 
 use crate::command::{PublicationId, SessionId};
@@ -11,7 +11,7 @@ use crate::command::{PublicationId, SessionId};
 /// A channel exists while it has connections, and is pinned to one shard for that time.
 #[derive(Debug, Default)]
 pub(super) struct Channels {
-    channels: BTreeMap<ChannelName, Channel>,
+    channels: BTreeMap<ChannelKey, Channel>,
     free_sessions: Vec<SessionId>,
     next_session: u32,
     next_publication: u32,
@@ -55,14 +55,14 @@ impl Channels {
         self.channels.len()
     }
 
-    pub(super) fn shard_of(&self, channel: &ChannelName) -> Option<usize> {
+    pub(super) fn shard_of(&self, channel: &ChannelKey) -> Option<usize> {
         self.channels.get(channel).map(|channel| channel.shard)
     }
 
     /// Notes a publisher; `cname` is used unless the publication has viewers who know it by another.
     pub(super) fn publish(
         &mut self,
-        channel: &ChannelName,
+        channel: &ChannelKey,
         media_id: &MediaId,
         shard: usize,
         publisher: ConnectionKey,
@@ -88,7 +88,7 @@ impl Channels {
     }
 
     /// What is published under a media id right now.
-    pub(super) fn published(&self, channel: &ChannelName, media_id: &MediaId) -> Option<Published> {
+    pub(super) fn published(&self, channel: &ChannelKey, media_id: &MediaId) -> Option<Published> {
         let channel = self.channels.get(channel)?;
         let publication = channel.publications.get(media_id).filter(|publication| publication.publisher.is_some())?;
         Some(Published {
@@ -100,7 +100,7 @@ impl Channels {
     }
 
     /// Notes a viewer of what is published.
-    pub(super) fn watch(&mut self, channel: &ChannelName, media_id: &MediaId) {
+    pub(super) fn watch(&mut self, channel: &ChannelKey, media_id: &MediaId) {
         let channel = self.channels.get_mut(channel);
         if let Some(publication) = channel.and_then(|channel| channel.publications.get_mut(media_id)) {
             publication.viewers += 1;
@@ -108,7 +108,7 @@ impl Channels {
     }
 
     /// A connection is gone: the publisher if it is the present one, nobody if it is a replaced one, else a viewer.
-    pub(super) fn leave(&mut self, name: &ChannelName, media_id: &MediaId, who: ConnectionKey, publishes: bool) {
+    pub(super) fn leave(&mut self, name: &ChannelKey, media_id: &MediaId, who: ConnectionKey, publishes: bool) {
         let Some(channel) = self.channels.get_mut(name) else { return };
         if let Some(publication) = channel.publications.get_mut(media_id) {
             if !publishes {

@@ -13,7 +13,7 @@ use std::net::SocketAddr;
 
 use tidewire_core::handshake::Fingerprint;
 use tidewire_core::ice::{self, Ufrags};
-use tidewire_core::id::{ChannelName, ConnectionId, ConnectionKey, MediaId, ShardId};
+use tidewire_core::id::{ChannelKey, ConnectionId, ConnectionKey, MediaId, ShardId};
 use tidewire_core::message::{self, CloseReason, ErrorCode, Request, Response};
 use tidewire_core::negotiate::{
     Cname, Credentials, Local, Offer, Wanted, answer_downstream, answer_upstream, candidate_line,
@@ -60,7 +60,7 @@ struct Entry {
     /// Index into the shards.
     shard: usize,
     id: ConnectionId,
-    channel: ChannelName,
+    channel: ChannelKey,
     media_id: MediaId,
     direction: Direction,
     restarts: u8,
@@ -97,6 +97,10 @@ impl Control {
             Request::OpenDownstream { connection, channel, media_id, offer } => {
                 self.open(Direction::Downstream, connection, channel, media_id, &offer)
             }
+            Request::OfferDownstream { .. }
+            | Request::ChangeDownstream { .. }
+            | Request::AnswerDownstream { .. }
+            | Request::RestartDownstream { .. } => unknown(),
             Request::Restart { connection, ufrag, password } => self.restart(connection, &ufrag, &password),
             Request::Close { connection } => self.close(connection),
         }
@@ -138,7 +142,7 @@ impl Control {
         &mut self,
         direction: Direction,
         connection: ConnectionKey,
-        channel: ChannelName,
+        channel: ChannelKey,
         media_id: MediaId,
         offer: &str,
     ) -> Handled {
@@ -290,7 +294,7 @@ impl Control {
 struct Opening<'a> {
     shard: usize,
     id: ConnectionId,
-    channel: &'a ChannelName,
+    channel: &'a ChannelKey,
     media_id: &'a MediaId,
     offer: &'a Offer,
     local: Credentials,

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use tidewire_core::handshake::{Fingerprint, Profile};
-use tidewire_core::id::{ChannelName, ConnectionId, ConnectionKey, MediaId, ShardId};
+use tidewire_core::id::{ApplicationId, ChannelKey, ChannelName, ConnectionId, ConnectionKey, MediaId, ShardId};
 use tidewire_core::machine::Budget;
 use tidewire_core::message::{Request, Response};
 use tidewire_core::random::Seeded;
@@ -53,7 +53,8 @@ impl Call {
     /// Opens a publisher of audio and video on `channel`; returns its key.
     pub(crate) fn publish(&mut self, channel: &str, wishes: Wishes, until: Instant) -> ConnectionKey {
         let client = self.client(wishes);
-        let (channel, media_id) = (ChannelName::new(channel).unwrap(), MediaId::main());
+        let (channel, media_id) =
+            (ChannelKey::new(ApplicationId::default(), ChannelName::new(channel).unwrap()), MediaId::main());
         let (connection, offer) = (key_of(&client), client.offer_to_send());
         let (answer, id) = self.open(Request::OpenUpstream { connection, channel, media_id, offer });
         let publisher = client.publisher(&answer, self.server, until).unwrap();
@@ -64,7 +65,8 @@ impl Call {
     /// Opens a viewer of `channel`; returns its key.
     pub(crate) fn watch(&mut self, channel: &str, wishes: Wishes) -> ConnectionKey {
         let client = self.client(wishes);
-        let (channel, media_id) = (ChannelName::new(channel).unwrap(), MediaId::main());
+        let (channel, media_id) =
+            (ChannelKey::new(ApplicationId::default(), ChannelName::new(channel).unwrap()), MediaId::main());
         let (connection, offer) = (key_of(&client), client.offer_to_receive());
         let (answer, id) = self.open(Request::OpenDownstream { connection, channel, media_id, offer });
         let viewer = client.viewer(&answer, self.server).unwrap();

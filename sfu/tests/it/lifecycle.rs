@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use tidewire_core::count::Discard;
-use tidewire_core::id::{ChannelName, ConnectionKey, MediaId};
+use tidewire_core::id::{ApplicationId, ChannelKey, ChannelName, ConnectionKey, MediaId};
 use tidewire_core::machine::Machine;
 use tidewire_core::message::{ErrorCode, Request, Response};
 use tidewire_core::sim::Link;
@@ -107,11 +107,11 @@ fn a_thousand_comings_and_goings_leave_nothing() {
 }
 
 fn open_upstream(channel: &str, offer: String) -> Request {
-    let channel = ChannelName::new(channel).unwrap();
+    let channel = ChannelKey::new(ApplicationId::default(), ChannelName::new(channel).unwrap());
     Request::OpenUpstream { connection: ConnectionKey(1), channel, media_id: MediaId::main(), offer }
 }
 
 fn open_downstream(channel: &str, offer: String) -> Request {
-    let channel = ChannelName::new(channel).unwrap();
+    let channel = ChannelKey::new(ApplicationId::default(), ChannelName::new(channel).unwrap());
     Request::OpenDownstream { connection: ConnectionKey(2), channel, media_id: MediaId::main(), offer }
 }
