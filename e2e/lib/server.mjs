@@ -42,6 +42,11 @@ export class Server {
     return Server.start([...args, "--media-ip", "127.0.0.1", "--secret", secret], wrapper);
   }
 
+  /** Announces every address of this machine, as it does when nobody says otherwise. */
+  static startOnAllAddresses() {
+    return Server.start(["--secret", secret]);
+  }
+
   static startWithoutUring(args = []) {
     return Server.startWithSecret(args, [withoutUring]);
   }
