@@ -9,6 +9,7 @@
 pub mod client;
 pub mod clock;
 pub mod load;
+pub mod talk;
 pub mod machine;
 pub mod plot;
 pub mod floor;
