@@ -2,6 +2,8 @@
 //!
 //! `cargo xtask reference` runs these tests in the mode that writes the pages instead.
 
+mod wire;
+
 use std::fmt::Write;
 use std::path::Path;
 use std::process::Command;
