@@ -131,6 +131,7 @@ fn variants(page: &mut String, title: &str, schema: &Value) {
     writeln!(page, "\n## {title}").expect(TAKES);
     paragraph(page, schema);
     match schema["oneOf"].as_array() {
+        None if schema.get("enum").is_some() => variant(page, &json!({ "type": "string", "enum": schema["enum"] })),
         None => fields(page, schema),
         Some(all) => all.iter().for_each(|one| variant(page, one)),
     }
@@ -172,7 +173,7 @@ fn collect(schema: &Value, rows: &mut Vec<[String; 3]>) {
         let need = if required(name) { "" } else { ", may be left out" };
         rows.push([name.clone(), format!("{}{need}", kind(field)), said(field)]);
     }
-    let laid_in = schema.get("$ref").and_then(Value::as_str).map(|path| link(path));
+    let laid_in = schema.get("$ref").and_then(Value::as_str).map(link);
     rows.extend(laid_in.map(|link| ["...".to_owned(), format!("the fields of {link}"), String::new()]));
     for alternatives in ["oneOf", "anyOf"] {
         let choices = schema[alternatives].as_array().into_iter().flatten();
