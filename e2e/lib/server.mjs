@@ -21,8 +21,13 @@ export class Server {
 
   /** `args`: settings beyond the ports. `wrapper`: a program that starts it, with arguments. */
   static async start(args = [], wrapper = []) {
+    return Server.startAt(`http://127.0.0.1:${await freeTcpPort()}`, args, wrapper);
+  }
+
+  /** The same at an address of the caller's choice. */
+  static async startAt(origin, args = [], wrapper = []) {
     const server = new Server();
-    server.origin = `http://127.0.0.1:${await freeTcpPort()}`;
+    server.origin = origin;
     const ports = ["--listen", new URL(server.origin).host, "--udp-port", String(await freeUdpPort())];
     const [command, ...rest] = [...wrapper, program, ...ports, ...args];
     server.#child = spawn(command, rest, { stdio: ["ignore", "pipe", "pipe"] });
@@ -80,7 +85,7 @@ export async function token(channel) {
   return stdout.trim();
 }
 
-async function freeTcpPort() {
+export async function freeTcpPort() {
   const server = createServer().listen(0, "127.0.0.1");
   await once(server, "listening");
   const { port } = server.address();
