@@ -3,6 +3,7 @@
 import { execFile, spawn } from "node:child_process";
 import { createSocket } from "node:dgram";
 import { once } from "node:events";
+import { readFile, readdir } from "node:fs/promises";
 import { createServer } from "node:net";
 import { dirname, join, resolve } from "node:path";
 import { promisify } from "node:util";
@@ -65,6 +66,18 @@ export class Server {
     return (await fetch(`${this.origin}/metrics`)).text();
   }
 
+  /** CPU time of its threads that are no shards, in seconds. */
+  async controlSeconds() {
+    const tasks = `/proc/${this.#child.pid}/task`;
+    const used = async (task) => {
+      const name = (await readFile(`${tasks}/${task}/comm`, "utf8")).trim();
+      const [nanoseconds] = (await readFile(`${tasks}/${task}/schedstat`, "utf8")).split(" ");
+      return name.startsWith("shard") ? 0 : Number(nanoseconds) / 1e9;
+    };
+    const all = await Promise.all((await readdir(tasks)).map(used));
+    return all.reduce((sum, seconds) => sum + seconds, 0);
+  }
+
   /** Ends it with SIGTERM; returns its exit code and how long it took, in milliseconds. */
   async stop() {
     const started = performance.now();
@@ -82,6 +95,13 @@ export class Server {
 /** A token that may publish and watch in `channel`, made by the program's own subcommand. */
 export async function token(channel) {
   const { stdout } = await promisify(execFile)(program, ["token", "--secret", secret, "--channel", channel]);
+  return stdout.trim();
+}
+
+/** A token that registers `user` in `channel`, who may publish, watch and write. `more`: further flags. */
+export async function registerToken(channel, user, ...more) {
+  const words = ["token", "--type", "register", "--secret", secret, "--channel", channel, "--user", user, ...more];
+  const { stdout } = await promisify(execFile)(program, words);
   return stdout.trim();
 }
 
