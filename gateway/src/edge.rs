@@ -31,12 +31,14 @@ use crate::limits::{FRAGMENT_LEN_MAX, SESSIONS_MAX};
 use crate::link::{ClosePlace, MediaLink, Pending};
 use crate::page;
 use crate::problem::{Code, Problem};
-use crate::token::{Claims, Side};
+use crate::token::{Applications, Claims, Side};
 
 /// What a gateway is told at its start.
 #[derive(Clone)]
 pub struct Config {
-    /// Signs and verifies tokens (HS256). Should be 32 random bytes (RFC 7518 3.2); an empty one verifies nothing.
+    /// Whose tokens are taken.
+    pub applications: Applications,
+    /// Signs the page's own tokens: the default application's secret.
     pub secret: Vec<u8>,
     /// Whether the page may have tokens made for it. Only for a server that listens on loopback with a secret of its
     /// own making: behind a proxy on the same machine every visitor would look like a local one.
@@ -46,8 +48,15 @@ pub struct Config {
 }
 
 impl Config {
+    /// The default application alone, by its secret. Should be 32 random bytes (RFC 7518 3.2); an empty one verifies
+    /// nothing.
     pub fn new(secret: Vec<u8>) -> Self {
-        Self { secret, page_mints_tokens: false, sessions_max: SESSIONS_MAX }
+        Self {
+            applications: Applications::of_secret(&secret),
+            secret,
+            page_mints_tokens: false,
+            sessions_max: SESSIONS_MAX,
+        }
     }
 }
 
@@ -121,7 +130,7 @@ impl Gateway {
         media_id: MediaId,
         request: Request,
     ) -> Result<Reply, Problem> {
-        let who = request::bearer(&self.0.config.secret, request.headers())?;
+        let who = request::bearer(&self.0.config.applications, request.headers())?;
         who.may(side, &channel)?;
         request::media_type(request.headers(), request::SDP)?;
         let offer = request::text(request, SDP_LEN_MAX, Code::OfferInvalid).await?;
@@ -131,7 +140,7 @@ impl Gateway {
     }
 
     async fn change(&self, key: ConnectionKey, request: Request) -> Result<Reply, Problem> {
-        let who = request::bearer(&self.0.config.secret, request.headers())?;
+        let who = request::bearer(&self.0.config.applications, request.headers())?;
         // Who may not touch the session learns nothing more about it, and its body is not read.
         self.run(&who, Call::Look { key }).await?;
         request::media_type(request.headers(), request::FRAGMENT)?;
@@ -141,7 +150,7 @@ impl Gateway {
     }
 
     async fn plain(&self, call: Call, headers: &HeaderMap) -> Result<Reply, Problem> {
-        let who = request::bearer(&self.0.config.secret, headers)?;
+        let who = request::bearer(&self.0.config.applications, headers)?;
         self.run(&who, call).await
     }
 

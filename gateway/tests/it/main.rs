@@ -4,6 +4,9 @@
 
 mod bad_requests;
 mod demo_token;
+mod issuer;
+mod liveswitch;
 mod media;
+mod refusals;
 mod sessions;
 mod shapes;
