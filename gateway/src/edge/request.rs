@@ -31,7 +31,12 @@ pub(super) fn bearer(applications: &Applications, headers: &HeaderMap) -> Result
     if !scheme.eq_ignore_ascii_case("bearer") {
         return Err(missing());
     }
-    token::verify(applications, token.trim(), now_unix())
+    claims(applications, token.trim())
+}
+
+/// The verified claims of a token.
+pub(super) fn claims(applications: &Applications, token: &str) -> Result<Claims, Problem> {
+    token::verify(applications, token, now_unix())
 }
 
 /// Whether the body says that it has this media type, whatever its parameters, and is not encoded.
