@@ -32,6 +32,7 @@ use crate::page;
 use crate::problem::{Code, Problem};
 use crate::token::Applications;
 use floor::Shared;
+pub(crate) use respond::problem;
 
 /// What a gateway is told at its start.
 #[derive(Clone)]
@@ -108,16 +109,14 @@ impl Gateway {
             .layer(map_response(respond::share));
         // Nothing of these may be read by another origin's page.
         Router::new()
-            .route("/", get(page::html))
-            .route("/page.js", get(page::script))
-            .route("/page.css", get(page::style))
+            .merge(page::routes())
             .route("/v1/demo-token", get(demo::token))
             .route("/v1/client", get(client::open))
             .method_not_allowed_fallback(async || {
-                respond::problem(&Problem::new(Code::MethodNotAllowed, "Only GET is allowed here."))
+                problem(&Problem::new(Code::MethodNotAllowed, "Only GET is allowed here."))
             })
             .merge(protocol)
-            .fallback(async || respond::problem(&refuse(Code::PathUnknown)))
+            .fallback(async || problem(&refuse(Code::PathUnknown)))
             .with_state(self.clone())
     }
 

@@ -12,16 +12,34 @@ use axum::http::uri::Authority;
 use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
-use tidewire_core::id::ChannelName;
+use tidewire_core::id::{ChannelName, Label};
 
 use super::{Gateway, request, respond};
+use crate::hall::refuse;
 use crate::limits::DEMO_TOKEN_LIFETIME;
 use crate::problem::{Code, Problem};
-use crate::token;
+use crate::token::{self, ChannelClaim, Claims};
 
+/// What a page wants its token to be. Flags are set by any value.
 #[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
 struct Wish {
     channel: String,
+    /// `join`, which opens media by WHIP and WHEP too, unless `register` is asked for.
+    #[serde(rename = "type", default)]
+    kind: Kind,
+    user_id: Option<Label>,
+    watch_only: Option<String>,
+    can_update: Option<String>,
+    can_kick: Option<String>,
+}
+
+#[derive(Clone, Copy, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+enum Kind {
+    #[default]
+    Join,
+    Register,
 }
 
 #[derive(Serialize)]
@@ -31,7 +49,7 @@ struct Minted {
     expires_in_s: u64,
 }
 
-/// `GET /v1/demo-token?channel=NAME`
+/// `GET /v1/demo-token?channel=NAME[&type=register][&userId=ID][&watchOnly=1][&canUpdate=1][&canKick=1]`
 pub(super) async fn token(State(gateway): State<Gateway>, request: Request) -> Response {
     match mint(&gateway, &request) {
         Ok(minted) => ([(header::CACHE_CONTROL, "no-store")], Json(minted)).into_response(),
@@ -45,11 +63,29 @@ fn mint(gateway: &Gateway, request: &Request) -> Result<Minted, Problem> {
         return Err(forbid("This server makes no tokens for its page. Run `tidewire token` with its secret."));
     }
     check_local(request)?;
-    let invalid = || Problem::new(Code::ChannelInvalid, Code::ChannelInvalid.meaning());
-    let Query(wish) = Query::<Wish>::try_from_uri(request.uri()).map_err(|_| invalid())?;
-    let channel = ChannelName::new(&wish.channel).map_err(|_| invalid())?;
-    let token = token::mint(&config.secret, &channel, DEMO_TOKEN_LIFETIME, request::now_unix());
+    let Query(wish) = Query::<Wish>::try_from_uri(request.uri())
+        .map_err(|error| Problem::new(Code::ChannelInvalid, format!("The query: {error}.")))?;
+    let channel = ChannelName::new(&wish.channel).map_err(|_| refuse(Code::ChannelInvalid))?;
+    let token = token::sign(&config.secret, &wish.claims(channel, request::now_unix()));
     Ok(Minted { token, expires_in_s: DEMO_TOKEN_LIFETIME.as_secs() })
+}
+
+impl Wish {
+    fn claims(self, channel: ChannelName, now_unix: u64) -> Claims {
+        let claim = ChannelClaim {
+            disable_send_audio: self.watch_only.is_some(),
+            disable_send_video: self.watch_only.is_some(),
+            can_update: self.can_update.is_some(),
+            can_kick: self.can_kick.is_some(),
+            ..ChannelClaim::of(channel)
+        };
+        let mut claims = match self.kind {
+            Kind::Join => Claims::join(claim),
+            Kind::Register => Claims::register(vec![claim]),
+        };
+        claims.user_id = self.user_id;
+        claims.lasting(DEMO_TOKEN_LIFETIME, now_unix)
+    }
 }
 
 fn check_local(request: &Request) -> Result<(), Problem> {

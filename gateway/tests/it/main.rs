@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod bad_requests;
+mod clients;
 mod demo_token;
 mod issuer;
 mod liveswitch;
@@ -10,3 +11,4 @@ mod media;
 mod refusals;
 mod sessions;
 mod shapes;
+mod socket;
