@@ -76,7 +76,7 @@ export type SdkErrorCode =
 export interface ClientOptions {
   /** The gateway: its origin (`https://host`), or the whole address of its WebSocket. */
   url: string | URL;
-  /** A register token, or what obtains one. Only a function can bring a client back that was away for too long. */
+  /** A register token, or what obtains one. A client that was away for too long needs one anew: a text may be stale then. */
   token: TokenSource;
   userAlias?: string;
   deviceAlias?: string;
@@ -298,7 +298,10 @@ export class Channel extends Emitter<ChannelEvents> {
   readonly downstream: Downstream | null;
   /** Sends a text or bytes, to all unless told otherwise. */
   send(content: string | Uint8Array, to?: Recipients): Promise<void>;
-  /** Publishes. With a `LocalMedia`, later changes of device and mute follow by themselves. */
+  /**
+   * Publishes. With a `LocalMedia`, later changes of device and mute follow by themselves, and when it ends so does the
+   * upstream.
+   */
   publish(media: LocalMedia | MediaStream, options?: PublishOptions): Promise<Upstream>;
   /** Watches an upstream, until it closes. Returns at once; the media comes by itself. */
   subscribe(upstream: RemoteUpstream | string, wanted?: Wanted): RemoteMedia;
@@ -475,8 +478,11 @@ export interface Quality {
 }
 
 export interface QualityReason {
-  cause: "loss" | "jitter" | "rtt" | "fps" | "cpu" | "bandwidth";
-  /** The figure: a ratio for `loss`, milliseconds for `jitter` and `rtt`, pictures a second for `fps`, else 0. */
+  cause: "loss" | "jitter" | "rtt" | "fps" | "gaps" | "cpu" | "bandwidth";
+  /**
+   * The figure: a ratio for `loss` and `gaps` (sound that had to be made up), milliseconds for `jitter` and `rtt`, pictures
+   * a second for `fps`, else 0.
+   */
   value: number;
   /** The score that this cause alone would leave. */
   score: number;
@@ -574,7 +580,7 @@ export interface Rect {
   height: number;
 }
 
-/** Equal tiles, as large as they can be; the last row is centred. One rectangle for each tile, in order. */
+/** Rows of equal cells, a tile as large as it can be in each; the last row is centred. One rectangle a tile, in order. */
 export function grid(tiles: readonly Tile[], area: Area): Rect[];
 /**
  * One tile large, the others in a strip beside or below it, whichever leaves it larger. Those for which the strip has no

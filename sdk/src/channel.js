@@ -12,11 +12,10 @@ export class Channel extends Emitter {
   #client;
   #name;
   #joined = true;
+  #lapsed = false;
   #rights;
   #members;
-  /** Everybody's, this client's own among them. */
-  #all;
-  #upstreams = new Map();
+  #upstreams;
   #published = new Set();
   #watched = new Set();
   #downstream = null;
@@ -29,8 +28,7 @@ export class Channel extends Emitter {
     this.#name = snapshot.channel;
     this.#rights = snapshot.rights;
     this.#members = byId(snapshot.members, "clientId");
-    this.#all = byId(snapshot.upstreams, "upstream");
-    for (const upstream of snapshot.upstreams) if (!this.#isOwn(upstream)) this.#upstreams.set(upstream.upstream, upstream);
+    this.#upstreams = byId(snapshot.upstreams, "upstream");
     this._token = token;
   }
 
@@ -70,10 +68,10 @@ export class Channel extends Emitter {
     return this.#downstream;
   }
 
-  async send(content, { clientId, userId, deviceId } = {}) {
+  async send(content, to = {}) {
     if (content.length === 0) throw new TidewireError("nothingToSend", "the message is empty");
     const payload = typeof content === "string" ? { text: content } : { data: toBase64(content) };
-    await this._ask({ type: "send", channel: this.#name, clientId, userId, deviceId, ...payload });
+    await this._ask({ type: "send", channel: this.#name, ...to, ...payload });
   }
 
   async publish(media, options = {}) {
@@ -119,9 +117,9 @@ export class Channel extends Emitter {
 
   /** What there is of a source; null while nobody publishes it. */
   _find({ upstream, mediaId }) {
-    if (upstream) return this.#all.get(upstream) ?? null;
+    if (upstream) return this.#upstreams.get(upstream) ?? null;
     // The newest of a name has replaced the others, of whose end we may not have heard yet.
-    return [...this.#all.values()].findLast((candidate) => candidate.mediaId === mediaId) ?? null;
+    return [...this.#upstreams.values()].findLast((candidate) => candidate.mediaId === mediaId) ?? null;
   }
 
   /** `remote` is not watched any more. */
@@ -140,18 +138,25 @@ export class Channel extends Emitter {
   }
 
   /** The downstream is closed for good; what is wanted next opens another. */
-  _undo(error) {
+  _undo(reason, error) {
     this.#downstream = null;
-    if (this.#joined) this.#client._complain(error, this);
+    if (this.#joined && reason !== "requested") this.#client._complain(error, this);
   }
 
   _unpublish(upstream, reason) {
     if (this.#published.delete(upstream)) this._emit("unpublished", { upstream, reason });
   }
 
-  /** Joined again, after the gateway had forgotten this client and all its connections. */
+  /** The gateway has forgotten this client, and with it all its connections. */
+  _lapse() {
+    this.#lapsed = true;
+  }
+
+  /** Joined again. */
   _return(snapshot) {
     this._refresh(snapshot);
+    if (!this.#lapsed) return;
+    this.#lapsed = false;
     for (const upstream of this.#published) upstream._reopen("shutdown");
     this.#downstream?._reopen("shutdown");
   }
@@ -163,7 +168,7 @@ export class Channel extends Emitter {
       if (!present.has(clientId)) this._hear({ type: "left", clientId, reason: "unknown" });
     }
     const open = byId(upstreams, "upstream");
-    for (const upstream of [...this.#all.keys()]) {
+    for (const upstream of [...this.#upstreams.keys()]) {
       if (!open.has(upstream)) this._hear({ type: "upstreamClosed", upstream, reason: "unknown" });
     }
     for (const member of members) this.#place(member);
@@ -205,7 +210,6 @@ export class Channel extends Emitter {
   }
 
   #place(member) {
-    if (member.clientId === this.#client.me.clientId) return;
     const before = this.#members.get(member.clientId);
     this.#members.set(member.clientId, member);
     if (!before) this._emit("memberjoined", { member });
@@ -218,32 +222,31 @@ export class Channel extends Emitter {
   }
 
   #put(upstream) {
-    const before = this.#all.get(upstream.upstream);
-    this.#all.set(upstream.upstream, upstream);
-    if (!this.#isOwn(upstream)) this.#upstreams.set(upstream.upstream, upstream);
+    const before = this.#upstreams.get(upstream.upstream);
+    this.#upstreams.set(upstream.upstream, upstream);
     if (before && !differ(before, upstream)) return;
     for (const remote of this.#watched) remote._look();
-    if (this.#isOwn(upstream)) return;
     if (before) this._emit("upstreamupdated", { upstream, before });
     else this._emit("upstreamopened", { upstream });
   }
 
   #take({ upstream: id, reason }) {
-    const upstream = this.#all.get(id);
-    if (!this.#all.delete(id)) return;
-    this.#upstreams.delete(id);
+    const upstream = this.#upstreams.get(id);
+    if (!this.#upstreams.delete(id)) return;
     this.#downstream?._miss(id);
     for (const remote of [...this.#watched]) {
       if (remote.source.upstream === id) remote._end();
       else remote._look();
     }
-    if (!this.#isOwn(upstream)) this._emit("upstreamclosed", { upstream, reason });
+    this._emit("upstreamclosed", { upstream, reason });
   }
 
   #allow(rights) {
     const before = this.#rights;
     this.#rights = rights;
-    if (differ(before, rights)) this._emit("rightschanged", { rights, before });
+    if (!differ(before, rights)) return;
+    this._emit("rightschanged", { rights, before });
+    if (rights.sfu) this._change();
   }
 
   #message({ from, toAll, text, data }) {
@@ -261,10 +264,6 @@ export class Channel extends Emitter {
     this.#watched.add(remote);
     this._change();
     return remote;
-  }
-
-  #isOwn({ clientId }) {
-    return clientId !== undefined && clientId === this.#client.me.clientId;
   }
 
   #assertJoined() {

@@ -182,6 +182,7 @@ export class Client extends Emitter {
     const again = this.#me !== null;
     this.#me = client;
     this.#connections.clear();
+    this.#channels.forEach((channel) => channel._lapse());
     const absent = [...this.#channels.values()].filter(({ name }) => !channels.some(({ channel }) => channel === name));
     const named = channels.map((snapshot) => this.#admit(snapshot));
     this.#turn("live");
@@ -217,16 +218,10 @@ export class Client extends Emitter {
   }
 
   #hear(event) {
-    if (event.type === "lost") return this.#catchUp(event);
+    if (event.type === "lost") return this.#channels.forEach((channel) => channel._emit("lost", lossOf(event)));
     if (event.type === "state") return this.#channels.get(event.channel.channel)?._refresh(event.channel);
     if (event.connection) return this.#connections.get(event.connection)?._hear(event);
-    if (event.type === "updated" && event.member.clientId === this.#me.clientId) this.#me = event.member;
     this.#channels.get(event.channel)?._hear(event);
-  }
-
-  #catchUp({ messages, events }) {
-    for (const channel of this.#channels.values()) channel._emit("lost", { messages, events });
-    for (const connection of this.#connections.values()) connection._catchUp();
   }
 
   /** The link is over. */
@@ -272,6 +267,10 @@ async function obtain(token) {
   } catch (error) {
     throw new TidewireError("tokenUnavailable", String(error?.message ?? error));
   }
+}
+
+function lossOf({ messages, events }) {
+  return { messages, events };
 }
 
 /** Without the texts that are empty. */

@@ -1,7 +1,6 @@
 // What an upstream and a downstream have in common: one peer connection at a time, and how it is kept alive. An ICE
 // restart mends a network that changed; when the server has given the connection up, another one takes its place under
-// the same object. What is sent over it is the affair of the two classes that extend this one:
-// `_establish()` opens a connection on a new peer, `_restart()` restarts its ICE, `_catchUp()` finds out what was missed.
+// the same object. What is sent over it is the affair of the two classes that extend this one.
 
 import { TidewireError } from "./errors.js";
 import { Emitter } from "./events.js";
@@ -18,6 +17,11 @@ const RESTARTS_MAX = 4;
 const OPENINGS_MAX = 20;
 /** Reports are not made more often than this. */
 const REPORT_EVERY_MS = 1_000;
+/**
+ * Refusals that do not stand: an upstream that was wanted went away, which is heard soon; a media id is held by what this
+ * very client published before.
+ */
+const PASSING = new Set(["upstreamUnknown", "mediaIdTaken"]);
 /** The gateway's word, or ours, after which no other connection is wanted. */
 const FINAL_ENDS = new Set(["requested", "replaced", "channelLeft"]);
 
@@ -115,8 +119,14 @@ export class Connection extends Emitter {
     this._ended(reason, error);
   }
 
-  /** For those who extend: it is closed for good. */
-  _ended() {}
+  /** Opens a connection on this peer, and names it. */
+  async _establish(_peer) {}
+
+  /** Restarts the peer's ICE. */
+  async _restart(_peer) {}
+
+  /** It is closed for good. */
+  _ended(_reason, _error) {}
 
   #raise() {
     this.#dismantle();
@@ -171,7 +181,7 @@ export class Connection extends Emitter {
 
   /** How long to wait before the next attempt; null for a refusal that stands. */
   #pauseAfter(error) {
-    if (error.code === "linkLost") return this.#backoff.next();
+    if (error.code === "linkLost" || (PASSING.has(error.code) && !this.#awaited)) return this.#backoff.next();
     return error.retryAfterS === undefined || this.#awaited ? null : error.retryAfterS * 1_000;
   }
 

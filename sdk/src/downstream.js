@@ -4,10 +4,12 @@
 import { Connection } from "./connection.js";
 import { Latest, pause } from "./timing.js";
 
-/** The pause before a change that was refused is tried once more. */
-const AGAIN_AFTER_MS = 1_000;
+/** The pause before a change that was refused is tried once more: the end of what is gone is heard within it. */
+const AGAIN_AFTER_MS = 250;
 /** A change that was refused so often in a row is given up until something else is wanted. */
 const REFUSALS_MAX = 5;
+/** The server's end is gone. */
+const GONE = new Set(["connectionUnknown", "connectionEnded"]);
 
 export class Downstream extends Connection {
   /** The newest offer that is not answered. */
@@ -53,14 +55,9 @@ export class Downstream extends Connection {
     await this.channel._ask({ type: "restart", connection: this._key });
   }
 
-  /** An offer may be among what was missed. */
-  _catchUp() {
-    void this._restart().catch(() => this._reopen("mediaServerLost"));
-  }
-
   _ended(reason, error) {
     for (const remote of this.channel.watched) remote._assign([]);
-    this.channel._undo(error);
+    this.channel._undo(reason, error);
   }
 
   async #ask() {
@@ -79,11 +76,11 @@ export class Downstream extends Connection {
     }
   }
 
-  /** What was wanted may have gone meanwhile; its end is heard soon. */
   async #refused(error) {
-    if (error.code === "sessionUnknown") return this._reopen("mediaServerLost");
+    if (GONE.has(error.code)) return this._reopen("mediaServerLost");
     this.#refusals += 1;
-    if (this.#refusals > REFUSALS_MAX) return this.channel.client._complain(error, this.channel);
+    const passing = error.code === "upstreamUnknown" || error.retryAfterS !== undefined;
+    if (!passing || this.#refusals > REFUSALS_MAX) return this.channel.client._complain(error, this.channel);
     await pause((error.retryAfterS ?? 0) * 1_000 || AGAIN_AFTER_MS, this.channel.client._life);
     this.#asking.want();
   }
@@ -108,8 +105,9 @@ export class Downstream extends Connection {
   /** The next offer is not kept waiting for the reply. */
   #send({ connection, revision }, answer) {
     this.channel._ask({ type: "answer", connection, revision, answer }).catch((error) => {
-      const passing = error.code === "answerOutdated" || error.code === "linkLost";
-      if (!passing && connection === this._key) this.#stumbled(error);
+      if (connection !== this._key || error.code === "answerOutdated") return;
+      if (GONE.has(error.code)) this._reopen("mediaServerLost");
+      else if (error.code !== "linkLost") this.#stumbled(error);
     });
   }
 

@@ -13,7 +13,8 @@ export class Emitter {
     return () => void this.#listeners.get(name).delete(entry);
   }
 
-  next(name, { signal } = {}) {
+  next(name, options) {
+    const signal = options?.signal;
     return new Promise((resolve, reject) => {
       const abort = () => {
         off();

@@ -7,7 +7,7 @@ const GAP = 8;
 const STRIP = 0.2;
 
 export function grid(tiles, { width, height, gap = GAP }) {
-  let best = { area: -1 };
+  let best = { area: -1, columns: 0, sizes: [] };
   for (let columns = 1; columns <= tiles.length; columns += 1) {
     const rows = Math.ceil(tiles.length / columns);
     const cell = { width: share(width, columns, gap), height: share(height, rows, gap) };

@@ -13,13 +13,14 @@ const SEEN_AFTER_MS = 1_000;
 const GREETING_MS_MAX = 10_000;
 /** A request that is not acknowledged within this means that the socket is dead, though nobody has told us. */
 const SILENCE_MS_MAX = 10_000;
-/** After so much silence a request that changes nothing finds out whether the socket lives. */
+/** After so much silence a request that changes nothing, and is refused, finds out whether the socket lives. */
 const PROBE_AFTER_MS = 25_000;
+const PROBE = { type: "trickle", connection: "0".repeat(32) };
 const LOOK_EVERY_MS = 2_500;
 /** A socket that lived for so long was a good one: the next is tried at once. */
 const STEADY_MS = 1_000;
-/** The gateway answers each request; this many without an answer are enough. */
-const UNANSWERED_MAX = 1_024;
+/** The gateway lets a client have so many requests under way. */
+const UNANSWERED_MAX = 64;
 
 export class Link {
   #url;
@@ -76,7 +77,7 @@ export class Link {
       if (this.#over) return reject(lost());
       const text = JSON.stringify(message);
       const n = this.#asked.size < UNANSWERED_MAX ? this.#outbox.push(text) : 0;
-      if (n === 0) return reject(new TidewireError("linkFull", "too much waits for the gateway"));
+      if (n === 0) return reject(new TidewireError("linkFull", "too much waits for the gateway", 1));
       this.#asked.set(n, { resolve, reject, take });
       if (this.#flows) this.#transmit(n, text);
     });
@@ -201,7 +202,7 @@ export class Link {
     const now = Date.now();
     const silentMs = now - this.#heardAt;
     if (this.#outbox.isEmpty) {
-      if (silentMs > PROBE_AFTER_MS) this.ask({ type: "update" }).catch(() => {});
+      if (silentMs > PROBE_AFTER_MS) this.ask(PROBE).catch(() => {});
     } else if (silentMs > SILENCE_MS_MAX && now - this.#sentAt > SILENCE_MS_MAX) {
       this.#lose();
     }

@@ -69,11 +69,11 @@ export class LocalMedia extends Emitter {
   }
 
   get audioMuted() {
-    return this.#muted.audio;
+    return this.#isMute("audio");
   }
 
   get videoMuted() {
-    return this.#muted.video;
+    return this.#isMute("video");
   }
 
   get level() {
@@ -94,7 +94,7 @@ export class LocalMedia extends Emitter {
       const track = this.#track(kind);
       if (track) track.enabled = !muted[kind];
     }
-    this._emit("muted", { ...this.#muted });
+    this._emit("muted", { audio: this.audioMuted, video: this.videoMuted });
   }
 
   async choose({ microphone, camera }) {
@@ -123,6 +123,11 @@ export class LocalMedia extends Emitter {
     }
     if (kind === "audio") this.#unmeter();
     this._emit("track", { kind, track });
+  }
+
+  /** A device that went away sends nothing either. */
+  #isMute(kind) {
+    return this.#muted[kind] || this.#missing[kind] !== undefined;
   }
 
   #track(kind) {
@@ -175,14 +180,21 @@ export class LocalMedia extends Emitter {
   }
 
   async #lose(track) {
-    if (this.#ended || this.#track(track.kind) !== track) return;
     const { kind, label } = track;
-    const other = this.#asked[kind] ? await this.#another(kind) : null;
-    if (other && this.#ended) return other.stop();
-    if (this.#asked[kind]) this._emit("fallback", { kind, from: label, to: other?.label ?? null });
+    if (this.#ended || this.#track(kind) !== track) return;
+    if (!this.#asked[kind]) return this.#shrink(kind);
+    const other = await this.#another(kind);
+    if (this.#ended) return other?.stop();
+    this._emit("fallback", { kind, from: label, to: other?.label ?? null });
     this._replace(kind, other);
-    if (this.#stream.getTracks().length === 0 && !this.#asked[kind]) return this.#end();
-    if (!other && this.#asked[kind]) this.#awaitDevice(kind);
+    if (!other) this.#awaitDevice(kind);
+  }
+
+  /** What was no device of ours does not come back; the sound of a screen is nothing without it. */
+  #shrink(kind) {
+    if (this.#content === "screen" && kind === "video") return this.stop();
+    this._replace(kind, null);
+    if (this.#stream.getTracks().length === 0) this.#end();
   }
 
   /** Any other device of that kind; null when there is none. */

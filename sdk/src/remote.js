@@ -123,18 +123,25 @@ export class RemoteMedia extends Emitter {
 
   #put(kind, section) {
     const before = this.#track(kind);
-    if (before) this.#stream.removeTrack(before);
+    if (before) {
+      before.onunmute = null;
+      this.#stream.removeTrack(before);
+    }
     if (section) this.#sections[kind] = section;
     else delete this.#sections[kind];
     const track = this.#track(kind);
-    if (track) this.#stream.addTrack(track);
+    if (track) {
+      track.onunmute = () => this.#judge();
+      this.#stream.addTrack(track);
+    }
     this._emit("track", { kind, track });
   }
 
-  /** It is live when it has a track and somebody publishes it. */
+  /** It is live when it has a track and somebody publishes it, be it that this client is not told of upstreams. */
   #judge() {
     if (this.#state === "ended") return;
-    this.#turn(this.#upstream && KINDS.some((kind) => this.#track(kind)) ? "live" : "waiting");
+    const tracks = this.#stream.getTracks();
+    this.#turn(tracks.some((track) => this.#upstream || !track.muted) ? "live" : "waiting");
   }
 
   #turn(state) {

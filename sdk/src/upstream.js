@@ -22,6 +22,7 @@ export class Upstream extends Connection {
     this.#offs = [
       media.on("track", ({ kind, track }) => this.#follow(kind, track)),
       media.on("muted", () => this.#notice()),
+      media.on("ended", () => void this.close()),
     ];
   }
 
@@ -110,10 +111,6 @@ export class Upstream extends Connection {
     await peer.setRemoteDescription({ type: "answer", sdp: restarted(peer.currentRemoteDescription.sdp, theirs) });
   }
 
-  _catchUp() {
-    void this.#tell().catch(() => {});
-  }
-
   _ended(reason) {
     this.#offs.forEach((off) => off());
     this.channel._unpublish(this, reason);
@@ -151,7 +148,7 @@ export class Upstream extends Connection {
       this.#said = said;
     } catch (error) {
       // The server's end went away unheard.
-      if (error.code === "sessionUnknown" && connection === this._key) this._reopen("mediaServerLost");
+      if (error.code === "connectionUnknown" && connection === this._key) this._reopen("mediaServerLost");
       throw error;
     }
   }
