@@ -195,6 +195,7 @@ export class Client extends Emitter {
   #admit(snapshot, token) {
     const known = this.#channels.get(snapshot.channel);
     if (known) {
+      known._token = token ?? known._token;
       known._return(snapshot);
       return known;
     }

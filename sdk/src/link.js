@@ -217,9 +217,17 @@ export class Link {
       if (this.#lostAt - this.#flowsSince > STEADY_MS) this.#backoff.reset();
       this.#owner.interrupted();
     }
-    const leftMs = this.#lostAt + this.#leaseMs - Date.now();
-    if (leftMs <= 0) return this.end("resumeUnknown");
-    this.#timers.retry = setTimeout(() => this.#connect(), Math.min(this.#backoff.next(), leftMs));
+    this.#timers.retry = setTimeout(() => this.#retry(), Math.min(this.#backoff.next(), Math.max(this.#leftMs, 0)));
+  }
+
+  #retry() {
+    if (this.#leftMs > 0) this.#connect();
+    else this.end("resumeUnknown");
+  }
+
+  /** Of the lease, while the socket is lost. */
+  get #leftMs() {
+    return this.#lostAt + this.#leaseMs - Date.now();
   }
 
   /** The network is back: whatever socket there is belongs to the one before. */
