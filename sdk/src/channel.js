@@ -80,6 +80,7 @@ export class Channel extends Emitter {
     this.#assertJoined();
     const upstream = new Upstream(this, local, options);
     await upstream._opened();
+    if (!this.#joined) upstream._end("channelLeft");
     this.#assertJoined();
     this.#published.add(upstream);
     this._emit("published", { upstream });
