@@ -41,7 +41,6 @@ export class Latest {
   #wanted = false;
   #running = false;
 
-  /** `act` returns a promise that does not reject. */
   constructor(act) {
     this.#act = act;
   }
@@ -54,10 +53,13 @@ export class Latest {
   async #run() {
     this.#running = true;
     await null;
-    while (this.#wanted) {
-      this.#wanted = false;
-      await this.#act();
+    try {
+      while (this.#wanted) {
+        this.#wanted = false;
+        await this.#act();
+      }
+    } finally {
+      this.#running = false;
     }
-    this.#running = false;
   }
 }

@@ -69,6 +69,16 @@ test("a mute while it is being opened is not forgotten", async () => {
   assert.equal(told()[0].audioMuted, true);
 });
 
+test("a network that is quicker than the browser's promises keeps nobody waiting", async () => {
+  const opened = gateway.answers.openUpstream;
+  gateway.answers.openUpstream = () => {
+    setTimeout(() => peers[0].become("connected"));
+    return opened();
+  };
+  const upstream = await channel.publish(media);
+  assert.equal(upstream.state, "live");
+});
+
 test("another track takes the place of one of its kind without a word", async () => {
   const upstream = await channel.publish(media);
   const [before, after] = [media.videoTrack, track("video")];
