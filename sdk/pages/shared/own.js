@@ -1,0 +1,101 @@
+// One's own camera and microphone in a channel: published, muted, exchanged, and shown on a tile.
+//
+// Who has no media, or may not send, has a tile all the same (unless the page wants none) and can bring media later.
+
+import { LocalMedia } from "/sdk/tidewire.js";
+import { rememberedDevices } from "./devices.js";
+import { toast } from "./ui.js";
+
+export class Own {
+  media = null;
+  upstream = null;
+
+  /** `gathering`: where it is sent. `options`: of `publish`. */
+  constructor(gathering, options = {}) {
+    Object.assign(this, { gathering, options });
+    this.tile = gathering.cast.add({ name: gathering.name, mine: true, content: "camera" });
+    this.draw();
+  }
+
+  has(kind) {
+    return Boolean(this.media?.[`${kind}Track`]) && !this.media[`${kind}Muted`];
+  }
+
+  draw() {
+    this.tile.muted({ audio: !this.has("audio"), video: !this.has("video") });
+  }
+
+  /** Takes media and publishes it. Media that was there before is given up. */
+  async take(media) {
+    this.media?.stop();
+    this.media = media;
+    this.tile.level = () => media.level;
+    this.tile.reshape(media.content);
+    this.tile.show(media.stream);
+    const changed = () => this.gathering.changed();
+    media.on("muted", changed);
+    media.on("track", ({ kind, track }) => this.#came(media, kind, track));
+    media.on("fallback", ({ kind, to }) => toast(fellBack(kind, to)));
+    await this.send();
+  }
+
+  /** Publishes what may be; that nothing may be is no failure: one then watches. */
+  async send() {
+    const { channel } = this.gathering;
+    const { rights } = channel;
+    const may = (this.media.audioTrack && rights.sendAudio) || (this.media.videoTrack && rights.sendVideo);
+    if (!may || !rights.sfu) return;
+    try {
+      this.upstream = await channel.publish(this.media, this.options);
+      this.tile.report = async () => this.upstream?.stats() ?? null;
+      this.gathering.banner.add(this.upstream, "Your own picture and sound");
+    } catch (error) {
+      this.gathering.complain("The others do not see you yet.", error, ["Try again", () => this.send()]);
+    }
+    this.gathering.changed();
+  }
+
+  async toggle(kind) {
+    if (!this.media) return this.bring();
+    if (!this.media[`${kind}Track`]) return toast(kind === "audio" ? "There is no microphone. Choose one under “Devices”." : "There is no camera. Choose one under “Devices”.");
+    this.media.mute({ [kind]: !this.media[`${kind}Muted`] });
+    this.gathering.changed();
+  }
+
+  /** Who came without camera and microphone may have allowed them by now. */
+  async bring() {
+    try {
+      await this.take(await LocalMedia.camera(rememberedDevices()));
+    } catch (error) {
+      this.gathering.complain("", error);
+    }
+  }
+
+  /** Its upstream was ended by the server or by somebody's decision. */
+  lost(upstream) {
+    if (this.upstream === upstream) this.upstream = null;
+  }
+
+  stop() {
+    this.upstream?.close().catch(() => {}); // it may be closed already
+    this.upstream = null;
+    this.media?.stop();
+    this.media = null;
+  }
+
+  /** A device that came later needs a section of its own: the same media is published anew. */
+  async #came(media, kind, track) {
+    this.gathering.changed();
+    if (this.media !== media || !track || !this.upstream) return;
+    const isSent = this.upstream.peer?.getSenders().some((sender) => sender.track?.kind === kind);
+    if (isSent) return;
+    await this.upstream.close().catch(() => {}); // it may be closed already
+    this.upstream = null;
+    await this.send();
+  }
+}
+
+function fellBack(kind, to) {
+  const name = kind === "audio" ? "microphone" : "camera";
+  return to ? `Your ${name} is gone; ${to} took its place.` : `Your ${name} is gone, and there is no other.`;
+}
