@@ -56,6 +56,49 @@ export class Cast {
     this.stage.remove(tile);
   }
 
+  /** Ties a tile to media of somebody else's: picture, loudness, figures, and a word while there is nothing. */
+  follow(tile, remote, waiting = "connecting …") {
+    tile.level = () => remote.level;
+    tile.report = () => remote.stats();
+    const play = () => {
+      route(tile.video);
+      this.play(tile, remote.stream);
+    };
+    const say = () => tile.waits(remote.state === "waiting" ? waiting : "");
+    remote.on("track", ({ track }) => track && play());
+    remote.on("state", say);
+    say();
+    play();
+  }
+
+  /** Plays; silently where the browser wants a click before sound, and says so. */
+  async play(tile, stream) {
+    if (await tile.show(stream)) return;
+    tile.video.muted = true;
+    tile.play();
+    this.onSilenced();
+  }
+
+  /** Ends the silence that a browser insisted on: to be called from a click. */
+  unsilence() {
+    for (const tile of this.stage.tiles) {
+      if (tile.mine) continue;
+      tile.video.muted = false;
+      tile.play();
+    }
+  }
+
+  /** A page may have a better way to ask for the click. */
+  onSilenced() {
+    if (this.isAsking) return;
+    this.isAsking = true;
+    toast("The browser lets sound play only after a click.");
+    addEventListener("pointerdown", () => {
+      this.isAsking = false;
+      this.unsilence();
+    }, { once: true });
+  }
+
   /** Plays everything through the loudspeaker that was chosen. */
   route() {
     for (const tile of this.stage.tiles) route(tile.video);
@@ -94,7 +137,7 @@ export class Cast {
     const tile = this.#tileFor(upstream);
     const remote = this.channel.subscribe(upstream);
     this.#shown.set(upstream.upstream, { upstream, tile, remote });
-    follow(tile, remote);
+    this.follow(tile, remote);
     this.#update(upstream);
   }
 
@@ -138,29 +181,3 @@ const FACES_MAX = 24;
 
 /** How somebody is called. */
 export const nameOf = (member) => member?.userAlias ?? member?.userId ?? "Somebody";
-
-/** Ties a tile to media of somebody else's: picture, loudness, figures, and a word while there is nothing. */
-export function follow(tile, remote, waiting = "connecting …") {
-  tile.level = () => remote.level;
-  tile.report = () => remote.stats();
-  const play = async () => {
-    if (!(await tile.show(remote.stream))) askForClick();
-    route(tile.video);
-  };
-  remote.on("track", ({ track }) => track && play());
-  remote.on("state", () => tile.waits(remote.state === "waiting" ? waiting : ""));
-  tile.waits(remote.state === "waiting" ? waiting : "");
-  play();
-}
-
-let isAsking = false;
-/** Browsers play sound only after a click: any will do. */
-function askForClick() {
-  if (isAsking) return;
-  isAsking = true;
-  toast("The browser lets sound play only after a click.");
-  addEventListener("pointerdown", () => {
-    isAsking = false;
-    for (const video of document.querySelectorAll(".tile video")) video.play().catch(() => {}); // asked again by the next
-  }, { once: true });
-}

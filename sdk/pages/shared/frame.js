@@ -25,7 +25,7 @@ export class Frame {
       view("people", "People", this.people),
       view("explain", "Quality explained", this.explanation));
     this.bar = h("div.bar", { id: "bar", role: "toolbar", "aria-label": label });
-    this.root = h("div.inside", {},
+    this.root = h("div.inside", { dataset: { label } },
       h("header.channel-head", {}, this.lead, h("div.where", {}, this.title, this.count), this.end),
       this.banner, this.stage, this.side, this.bar);
   }

@@ -10,10 +10,13 @@ export class Own {
   media = null;
   upstream = null;
 
-  /** `gathering`: where it is sent. `options`: of `publish`. */
-  constructor(gathering, options = {}) {
-    Object.assign(this, { gathering, options });
-    this.tile = gathering.cast.add({ name: gathering.name, mine: true, content: "camera" });
+  /**
+   * `gathering`: where it is sent. `options`: of `publish`. `sends`: whether at once, or not before
+   * `start`. `isMain`: whether it is what everybody came for.
+   */
+  constructor(gathering, { options = {}, sends = true, isMain = false } = {}) {
+    Object.assign(this, { gathering, options, sends });
+    this.tile = gathering.cast.add({ name: gathering.name, mine: true, isMain });
     this.draw();
   }
 
@@ -25,9 +28,8 @@ export class Own {
     this.tile.muted({ audio: !this.has("audio"), video: !this.has("video") });
   }
 
-  /** Takes media and publishes it. Media that was there before is given up. */
+  /** Takes media and publishes it, in place of what was there before: who watches by media id goes on watching. */
   async take(media) {
-    this.media?.stop();
     this.media = media;
     this.tile.level = () => media.level;
     this.tile.reshape(media.content);
@@ -36,7 +38,22 @@ export class Own {
     media.on("muted", changed);
     media.on("track", ({ kind, track }) => this.#came(media, kind, track));
     media.on("fallback", ({ kind, to }) => toast(fellBack(kind, to)));
-    await this.send();
+    if (this.sends) await this.send();
+    this.gathering.changed();
+  }
+
+  async start() {
+    this.sends = true;
+    if (this.media) await this.send();
+  }
+
+  /** Stops sending and keeps the media. */
+  async pause() {
+    this.sends = false;
+    const { upstream } = this;
+    this.upstream = null;
+    await upstream?.close().catch(() => {}); // it may be closed already
+    this.gathering.changed();
   }
 
   /** Publishes what may be; that nothing may be is no failure: one then watches. */
@@ -45,8 +62,10 @@ export class Own {
     const { rights } = channel;
     const may = (this.media.audioTrack && rights.sendAudio) || (this.media.videoTrack && rights.sendVideo);
     if (!may || !rights.sfu) return;
+    const before = this.upstream;
     try {
       this.upstream = await channel.publish(this.media, this.options);
+      before?.close().catch(() => {}); // replaced by now, where they share a media id
       this.tile.report = async () => this.upstream?.stats() ?? null;
       this.gathering.banner.add(this.upstream, "Your own picture and sound");
     } catch (error) {
@@ -76,6 +95,7 @@ export class Own {
     if (this.upstream === upstream) this.upstream = null;
   }
 
+  /** Gives everything back. */
   stop() {
     this.upstream?.close().catch(() => {}); // it may be closed already
     this.upstream = null;

@@ -16,12 +16,12 @@ export class Side {
     return this.root.hidden ? undefined : this.root.dataset.view;
   }
 
-  open(view, opener = document.activeElement) {
-    this.#opener = opener;
+  open(view, { takesFocus = true } = {}) {
+    this.#opener = document.activeElement;
     this.root.dataset.view = view;
     this.root.hidden = false;
     for (const section of this.root.querySelectorAll("[data-of]")) section.hidden = section.dataset.of !== view;
-    $(`[data-of="${view}"] [data-focus]`, this.root)?.focus({ preventScroll: true });
+    if (takesFocus) $(`[data-of="${view}"] [data-focus]`, this.root)?.focus({ preventScroll: true });
     this.onChange(view);
   }
 

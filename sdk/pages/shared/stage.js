@@ -27,11 +27,16 @@ export class Stage {
 
   add(tile) {
     tile.onAspect = () => this.arrange();
-    // Oneself stands last: the others are whom one came for.
-    const at = tile.mine ? this.#tiles.length : this.#tiles.findLastIndex((other) => !other.mine) + 1;
+    const at = this.#placeFor(tile);
     this.#tiles.splice(at, 0, tile);
     this.#root.insertBefore(tile.element, this.#root.children[at] ?? null);
     this.arrange();
+  }
+
+  /** The main picture stands first and oneself last: the others are whom one came for. */
+  #placeFor(tile) {
+    if (tile.isMain) return 0;
+    return tile.mine ? this.#tiles.length : this.#tiles.findLastIndex((other) => !other.mine || other.isMain) + 1;
   }
 
   remove(tile) {
@@ -103,7 +108,7 @@ export class Stage {
     });
     if (index >= 0 && this.#tiles.length > 1) return besideSpot(this.#tiles, index, area);
     if (isFloating) return [{ x: 0, y: 0, width, height }, corner(area, this.#tiles[1].aspect)];
-    if (this.#tiles.length === 1) return [alone(area, this.#tiles[0].aspect)];
+    if (this.#tiles.length === 1) return [alone(area, this.#tiles[0])];
     return widest(this.#tiles, area);
   }
 
@@ -167,10 +172,8 @@ function corner({ width, height, gap }, aspect = 16 / 9) {
   return { x: width - own - gap - 4, y: height - own / aspect - gap - 4, width: own, height: own / aspect };
 }
 
-/** The whole stage, but in the shape of the picture where that is not far off. */
-function alone({ width, height }, aspect = 16 / 9) {
-  const shape = Math.min(Math.max(aspect, 3 / 4), 16 / 9);
-  const own = Math.min(width, height * shape);
-  const tall = Math.min(height, width / Math.min(shape, width / height > 1 ? shape : 3 / 4));
-  return { x: (width - own) / 2, y: (height - tall) / 2, width: own, height: tall };
+/** The whole of a main picture; a camera may be cropped a little to fill more of an upright stage. */
+function alone(area, { aspect = 16 / 9, isMain }) {
+  const isCropped = !isMain && area.height > area.width;
+  return grid([{ aspect: isCropped ? Math.max(Math.min(aspect, 1), 3 / 4) : aspect }], area)[0];
 }

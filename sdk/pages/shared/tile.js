@@ -14,9 +14,9 @@ export class Tile {
   #waiting = h("span.waiting", { hidden: true });
   #loudUntil = 0;
 
-  /** `mine`: one's own, which is silent. `onPin`, `onExplain`: what its buttons do. */
-  constructor({ name, mine = false, content = "camera", onPin, onExplain }) {
-    Object.assign(this, { mine, content, onExplain });
+  /** `mine`: one's own, which is silent. `isMain`: what everybody came for. `onPin`, `onExplain`: what its buttons do. */
+  constructor({ name, mine = false, isMain = false, content = "camera", onPin, onExplain }) {
+    Object.assign(this, { mine, isMain, content, onExplain });
     this.badge = new Badge(() => onExplain?.(this));
     this.pinButton = iconButton("pin", "Make this picture large", { className: "over square", onclick: () => onPin?.(this) });
     this.element = h("li.tile", { dataset: { content } },
