@@ -30,7 +30,7 @@ export class Door {
       this.#isFirst = false;
       this.#busy(true);
       try {
-        return await join(entry, (trouble) => showProblem($("#problem"), { ...trouble, title: "The server cannot be reached yet" }));
+        return await join(entry, (trouble) => showProblem($("#problem"), trouble));
       } catch (error) {
         problem = explain(error);
       } finally {

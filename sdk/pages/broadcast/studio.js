@@ -51,7 +51,7 @@ export class Studio extends Show {
   draw() {
     const own = this.#own;
     own.draw();
-    const isLive = Boolean(own.upstream);
+    const isLive = this.#isLive;
     this.bar.sends("microphone", "microphone", { isOn: own.has("audio"), may: true });
     this.bar.sends("camera", "camera", { isOn: own.has("video"), may: true });
     this.bar.buttons.camera.hidden = Boolean(this.#screen);
@@ -71,6 +71,11 @@ export class Studio extends Show {
     this.#screen?.stop();
     this.picture?.release();
     this.devices.stop();
+  }
+
+  /** From camera to screen and back one stays live. */
+  get #isLive() {
+    return Boolean(this.#own?.sends && (this.#own.upstream || this.#own.isSending));
   }
 
   /** What the list of people offers: on stage, off stage. */
@@ -100,7 +105,7 @@ export class Studio extends Show {
   }
 
   async #goOrEnd() {
-    if (this.#own.upstream) {
+    if (this.#isLive) {
       await this.#own.pause();
       this.chat.line("You are off air");
       return;
@@ -117,13 +122,14 @@ export class Studio extends Show {
   async #toggleScreen() {
     if (this.#screen) return this.#backToCamera();
     try {
-      const screen = await LocalMedia.screen({ audio: false });
-      const tracks = [screen.videoTrack, this.#camera?.audioTrack].filter(Boolean);
-      this.#screen = screen;
+      const { videoTrack } = await LocalMedia.screen({ audio: false });
+      // The microphone's copy, since the screen's end ends all that is sent with it.
+      const tracks = [videoTrack, this.#camera?.audioTrack?.clone()].filter(Boolean);
+      const screen = LocalMedia.of(new MediaStream(tracks), "screen");
+      screen.mute({ audio: this.#own.media?.audioMuted ?? false });
       screen.on("ended", () => this.#backToCamera());
-      const both = LocalMedia.of(new MediaStream(tracks), "screen");
-      both.mute({ audio: this.#own.media?.audioMuted ?? false });
-      await this.#own.take(both);
+      this.#screen = screen;
+      await this.#own.take(screen);
     } catch (error) {
       // Who closes the browser's own dialog has changed their mind.
       if (error.code !== "permissionDenied") this.complain("The screen is not shown.", error);
@@ -134,9 +140,8 @@ export class Studio extends Show {
     const screen = this.#screen;
     if (!screen) return;
     this.#screen = null;
-    const isMuted = this.#own.media.audioMuted;
     if (this.#camera) {
-      this.#camera.mute({ audio: isMuted });
+      this.#camera.mute({ audio: screen.audioMuted });
       await this.#own.take(this.#camera);
     } else {
       await this.#own.pause();
@@ -153,7 +158,7 @@ export class Studio extends Show {
   }
 
   #unpublished(upstream, reason) {
-    const isOwn = this.#own.upstream === upstream;
+    const isOwn = this.#own.upstream === upstream && !this.#own.isSending;
     this.#own.lost(upstream);
     if (isOwn && reason === "replaced") toast("Somebody else publishes the main picture now.");
     if (isOwn) this.chat.line("You are off air");
@@ -161,7 +166,7 @@ export class Studio extends Show {
   }
 
   #drawAir() {
-    const isLive = Boolean(this.#own?.upstream);
+    const isLive = this.#isLive;
     this.drawAir(isLive, isLive ? `Live ${clock(Date.now() - this.#liveSince)}` : "Off air");
   }
 

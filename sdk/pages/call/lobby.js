@@ -31,7 +31,7 @@ export class Lobby {
     for (;;) {
       const entry = await this.#submitted();
       try {
-        const joined = await join(entry, (problem) => this.#problem({ ...problem, title: "The server cannot be reached yet" }));
+        const joined = await join(entry, (problem) => this.#problem(problem));
         this.#left = true;
         this.#media = null;
         return joined;

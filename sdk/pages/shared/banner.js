@@ -19,8 +19,8 @@ export class Banner {
 
   watch(client) {
     this.stop();
-    this.client = client;
-    this.#offs.push(client.on("state", () => this.#draw()));
+    Object.assign(this, { client, reason: undefined });
+    this.#offs.push(client.on("state", ({ reason }) => { this.reason = reason; this.#draw(); }));
     this.#timer = setInterval(() => this.#draw(), 1000);
   }
 
@@ -56,7 +56,7 @@ export class Banner {
   #trouble() {
     const { client } = this;
     if (!client) return undefined;
-    if (client.state === "gone") return { kind: "gone", text: ENDS[client.reason ?? this.reason] ?? "The connection to the server is over." };
+    if (client.state === "gone") return { kind: "gone", text: ENDS[this.reason] ?? "The connection to the server is over." };
     if (client.state === "interrupted") {
       return { kind: "wait", text: `The connection to the server is lost${since(client)}. Pictures and sound go on; what you write is sent as soon as it is back.` };
     }

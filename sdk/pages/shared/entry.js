@@ -70,9 +70,13 @@ export function tokenSource(channel, pasted, rights = {}) {
     const response = await fetch(`/v1/demo-token?${wish}`);
     if (response.ok) return (await response.json()).token;
     const { code, detail } = await response.json().catch(() => ({}));
-    throw Object.assign(new Error(detail ?? `HTTP ${response.status}`), { code });
+    refusal = code;
+    throw new Error(detail ?? `HTTP ${response.status}`);
   };
 }
+
+/** The code of the last refusal to make a token: the SDK tells that there is none, not why. */
+let refusal;
 
 /** The same person after a reload, so that what was published before may be taken over. */
 function userId() {
@@ -87,8 +91,7 @@ function userId() {
 
 /** What an error means and what helps: `{ title, detail, advice, code, needsToken }`. */
 export function explain(error) {
-  // A token callback's own refusal comes wrapped; the server's code is the one that says something.
-  const code = error.code === "tokenUnavailable" ? (error.cause?.code ?? error.code) : error.code;
+  const code = error.code === "tokenUnavailable" ? (refusal ?? error.code) : error.code;
   const [title, advice] = MEANINGS[code] ?? [];
   return {
     title: title ?? "That did not work",

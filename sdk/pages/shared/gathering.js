@@ -42,10 +42,10 @@ export class Gathering {
     return this.#over.signal;
   }
 
-  /** Registers and joins. Throws what went wrong; `onTrouble(text)` hears why it takes long. */
+  /** Registers and joins. Throws what went wrong; `onTrouble(problem)` hears that it takes long. */
   async join({ name, channel, token }, onTrouble = () => {}) {
     const client = new Client({ url: location.origin, token, userAlias: name, ...(this.tag && { tag: this.tag }) });
-    const off = client.on("state", ({ error }) => error && onTrouble(explain(error)));
+    const late = setTimeout(() => onTrouble({ title: "The server cannot be reached yet", detail: "It is tried again and again; you are let in as soon as it answers." }), LATE_MS);
     try {
       await client.register();
       this.channel = client.channels.get(channel);
@@ -54,7 +54,7 @@ export class Gathering {
       client.unregister();
       throw error;
     } finally {
-      off();
+      clearTimeout(late);
     }
     Object.assign(this, { client, name });
   }
@@ -138,9 +138,8 @@ export class Gathering {
       if (reason === "kicked") this.leave(`You were removed from the ${this.label} by ${this.kickedBy ?? "somebody"}.`);
       if (reason === "refused") this.leave("The server did not let you back in: the token's time may be over.");
     });
-    this.on(client, "state", ({ reason }) => { this.banner.reason = reason; });
+    this.on(client, "error", ({ error }) => this.complain("", error));
     this.on(client, "registered", ({ again }) => again && this.chat.line("The connection was lost for long; you are back"));
-    addEventListener("pagehide", () => client.unregister(), { signal });
     document.addEventListener("visibilitychange", () => { if (!document.hidden && this.side.view === "chat") this.chat.seen(); }, { signal });
   }
 
@@ -173,4 +172,6 @@ export class Gathering {
   }
 }
 
+/** From then on people want to know what they wait for. */
+const LATE_MS = 4000;
 const DEPARTURES = { leaseExpired: "was away for too long and is gone", kicked: "was removed" };

@@ -9,6 +9,10 @@ import { toast } from "./ui.js";
 export class Own {
   media = null;
   upstream = null;
+  /** Being published right now. */
+  isSending = false;
+  #isOver = false;
+  #offs = [];
 
   /**
    * `gathering`: where it is sent. `options`: of `publish`. `sends`: whether at once, or not before
@@ -30,14 +34,15 @@ export class Own {
 
   /** Takes media and publishes it, in place of what was there before: who watches by media id goes on watching. */
   async take(media) {
+    if (this.#isOver) return media.stop();
+    withhold(media, this.gathering.channel.rights);
     this.media = media;
     this.tile.level = () => media.level;
     this.tile.reshape(media.content);
     this.tile.show(media.stream);
     const changed = () => this.gathering.changed();
-    media.on("muted", changed);
-    media.on("track", ({ kind, track }) => this.#came(media, kind, track));
-    media.on("fallback", ({ kind, to }) => toast(fellBack(kind, to)));
+    for (const off of this.#offs.splice(0)) off();
+    this.#offs = [media.on("muted", changed), media.on("track", changed), media.on("fallback", ({ kind, to }) => toast(fellBack(kind, to)))];
     if (this.sends) await this.send();
     this.gathering.changed();
   }
@@ -59,17 +64,19 @@ export class Own {
   /** Publishes what may be; that nothing may be is no failure: one then watches. */
   async send() {
     const { channel } = this.gathering;
-    const { rights } = channel;
-    const may = (this.media.audioTrack && rights.sendAudio) || (this.media.videoTrack && rights.sendVideo);
-    if (!may || !rights.sfu) return;
+    const { audioTrack, videoTrack } = this.media;
+    if ((!audioTrack && !videoTrack) || !channel.rights.sfu) return;
     const before = this.upstream;
+    this.isSending = true;
     try {
       this.upstream = await channel.publish(this.media, this.options);
       before?.close().catch(() => {}); // replaced by now, where they share a media id
       this.tile.report = async () => this.upstream?.stats() ?? null;
       this.gathering.banner.add(this.upstream, "Your own picture and sound");
     } catch (error) {
-      this.gathering.complain("The others do not see you yet.", error, ["Try again", () => this.send()]);
+      if (!this.#isOver) this.gathering.complain("The others do not see you yet.", error, ["Try again", () => this.send()]);
+    } finally {
+      this.isSending = false;
     }
     this.gathering.changed();
   }
@@ -97,21 +104,20 @@ export class Own {
 
   /** Gives everything back. */
   stop() {
+    this.#isOver = true;
+    for (const off of this.#offs.splice(0)) off();
     this.upstream?.close().catch(() => {}); // it may be closed already
     this.upstream = null;
     this.media?.stop();
     this.media = null;
   }
+}
 
-  /** A device that came later needs a section of its own: the same media is published anew. */
-  async #came(media, kind, track) {
-    this.gathering.changed();
-    if (this.media !== media || !track || !this.upstream) return;
-    const isSent = this.upstream.peer?.getSenders().some((sender) => sender.track?.kind === kind);
-    if (isSent) return;
-    await this.upstream.close().catch(() => {}); // it may be closed already
-    this.upstream = null;
-    await this.send();
+/** What one may not send is not even opened: its light goes out. */
+function withhold(media, { sendAudio, sendVideo }) {
+  for (const track of [!sendAudio && media.audioTrack, !sendVideo && media.videoTrack].filter(Boolean)) {
+    media.stream.removeTrack(track);
+    track.stop();
   }
 }
 

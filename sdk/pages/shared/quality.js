@@ -94,7 +94,7 @@ function figures(title, rows) {
 
 /** What takes the score away, what the encoder does about it, and what the server does. */
 function sentences({ quality, tracks }) {
-  const said = quality.reasons.filter(({ score }) => score < 1).map(({ cause, value, score }) => `${CAUSES[cause](value)} That alone leaves ${score.toFixed(2)}.`);
+  const said = quality.reasons.filter(({ cause, score }) => score < 1 && CAUSES[cause]).map(({ cause, value, score }) => `${CAUSES[cause](value)} That alone leaves ${score.toFixed(2)}.`);
   for (const { kind, direction, limitedBy, bitrate } of tracks) {
     if (limitedBy && LIMITS[limitedBy]) said.push(LIMITS[limitedBy]);
     if (bitrate === 0) said.push(`No ${kind} is ${direction === "sent" ? "sent" : "coming"} at present: it is muted, or its owner has paused.`);
@@ -111,6 +111,7 @@ const CAUSES = {
   loss: (ratio) => `${percent(ratio)} of the packets were lost.`,
   jitter: (value) => `Packets come unevenly, by ${ms(value)}.`,
   rtt: (value) => `A packet takes ${ms(value)} there and back.`,
+  gaps: (share) => `${percent(share)} of the sound is missing or was made up.`,
   fps: (value) => `Only ${value.toFixed(0)} pictures a second are shown.`,
   cpu: () => "The sender's processor is too busy to encode more.",
   bandwidth: () => "The network carries less than the camera gives.",
