@@ -17,7 +17,9 @@ use tidewire_core::rtp::Header;
 use tidewire_core::srtp::{Inbound, Outbound};
 use tidewire_core::time::Instant;
 use tidewire_core::trains::Trains;
-use tidewire_sfu::{Command, OpenDownstream, OpenUpstream, PublicationId, SessionId, SessionTable, TableConfig};
+use tidewire_sfu::{
+    Carried, Command, OpenDownstream, OpenUpstream, PublicationId, SessionId, SessionTable, TableConfig,
+};
 
 use crate::client::{
     Burst, PASSWORD, PUBLISHER, Publisher, SECRET, SSRC, check, connection, local_ufrag, master, path,
@@ -216,13 +218,15 @@ fn open_upstream() -> impl Fn(Credentials) -> Command {
 
 fn open_downstream(session: SessionId, viewer: u16) -> impl Fn(Credentials) -> Command {
     move |local| {
+        let Agreement { remote, fingerprint, media } = agreement(crate::viewer_ids(), u32::from(viewer));
+        let carried = |media| Carried { publication: PublicationId(0), cname: Cname::new(), media };
         Command::OpenDownstream(Box::new(OpenDownstream {
             connection: connection(viewer),
             session,
-            publication: PublicationId(0),
             local,
-            agreement: agreement(crate::viewer_ids(), u32::from(viewer)),
-            cname: Cname::new(),
+            remote,
+            fingerprint,
+            streams: media.into_iter().map(carried).collect(),
         }))
     }
 }

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use tidewire_core::message::lane::Bounds;
+
 /// Bytes of one Bearer token: the claims of a hundred channels, and what any HTTP server takes as one header.
 pub const TOKEN_LEN_MAX: usize = 8 * 1024;
 
@@ -35,3 +37,69 @@ pub const CLOCK_AHEAD_MAX: Duration = Duration::from_secs(60);
 
 /// How long a token of the demonstration page lives: a working day, since stopping a session needs a valid one too.
 pub const DEMO_TOKEN_LIFETIME: Duration = Duration::from_secs(12 * 60 * 60);
+
+/// Registered clients of one gateway: each may keep a megabyte that it does not read, which makes 16 GiB at the very worst.
+pub const CLIENTS_MAX: usize = 16_384;
+
+/// Members of one channel of one gateway: an audience that still fits into one list of those present.
+pub const MEMBERS_MAX: usize = 10_000;
+
+/// Channels that one client is in, and that one token names: a token of 8 KiB names about as many.
+pub const CHANNELS_PER_CLIENT_MAX: usize = 64;
+
+/// Connections of one client: camera, screen and a downstream for each of a few channels, several times over.
+pub const CONNECTIONS_PER_CLIENT_MAX: usize = 16;
+
+/// Roles of one client: more than an application tells apart.
+pub const ROLES_MAX: usize = 16;
+
+/// Bytes of one message: a page of text. What is larger belongs elsewhere, and a link to it here.
+pub const MESSAGE_LEN_MAX: usize = 16 * 1024;
+
+/// Messages that a client may send at once, and the time after which it may send another: faster than people write, and
+/// enough for an application's own signals.
+pub const MESSAGES_BURST: u32 = 50;
+pub const MESSAGE_EVERY: Duration = Duration::from_millis(50);
+
+/// How long a client may be without a socket: a change of networks, or a laptop's lid that is closed and opened again.
+pub const LEASE: Duration = Duration::from_secs(30);
+
+/// How often leases are looked at.
+pub const TICK: Duration = Duration::from_millis(500);
+
+/// Requests of one client that wait to be answered: opening all its connections and joining all its channels at once.
+pub const REQUESTS_IN_FLIGHT_MAX: usize = 64;
+
+/// Frames and bytes that wait for one client, seen by it or not: several seconds of a busy channel.
+pub const LINE_FRAMES_MAX: usize = 1_024;
+pub const LINE_BYTES_MAX: usize = 1024 * 1024;
+
+/// Of these, what may be on its way without being acknowledged. A client acknowledges 32 frames at a time: at a round trip
+/// of 200 ms this is a thousand frames a second.
+pub const WINDOW: Bounds = Bounds { frames_max: 256, bytes_max: 512 * 1024 };
+
+/// Bytes that a socket takes at once: what the system's buffer holds.
+pub const TAKEN_LEN_MAX: usize = 64 * 1024;
+
+/// Frames of a client that are acknowledged at the latest when so many have come.
+pub const ACKNOWLEDGE_AFTER: u64 = 32;
+
+/// And when none came for so long.
+pub const ACKNOWLEDGE_WITHIN: Duration = Duration::from_secs(1);
+
+/// Bytes of one frame of a client: an offer of 64 KiB, with its line ends escaped.
+pub const FRAME_LEN_MAX: usize = 96 * 1024;
+
+/// How long a socket may take to register.
+pub const REGISTER_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Sockets that have not registered yet, in all and from one address: many clients share one behind a company's network.
+pub const STRANGERS_MAX: usize = 1_024;
+pub const STRANGERS_PER_ADDRESS_MAX: usize = 64;
+
+/// A socket is asked for a sign of life so often, and is dead when it gave none for so long: two pings lost, and a half.
+pub const PING_EVERY: Duration = Duration::from_secs(10);
+pub const SILENCE_MAX: Duration = Duration::from_secs(25);
+
+/// How long a socket that is over waits for the other end to close it.
+pub const FAREWELL_MAX: Duration = Duration::from_secs(2);

@@ -6,6 +6,7 @@
 
 use serde::{Serialize, Serializer};
 use tidewire_core::message::ErrorCode;
+use tidewire_core::message::client::Told;
 
 /// One refused request.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,6 +19,12 @@ pub struct Problem {
 impl Problem {
     pub fn new(code: Code, detail: impl Into<String>) -> Self {
         Self { code, detail: detail.into() }
+    }
+
+    /// As the client whose request had the number `to` is told of it.
+    pub fn told(self, to: u64) -> Told {
+        let Self { code, detail } = self;
+        Told::Refused { to, code: code.wire().to_owned(), detail, retry_after_s: code.retry_after_s() }
     }
 }
 
@@ -77,10 +84,26 @@ codes! {
     ReceiveAudioForbidden "receiveAudioForbidden" 403 "The channel claim restricts whose audio may be received.",
     ReceiveVideoForbidden "receiveVideoForbidden" 403 "The channel claim restricts whose video may be received.",
     DemoTokenForbidden "demoTokenForbidden" 403 "Demonstration tokens are only for pages opened on the server's own machine.",
+    TokenClientMismatch "tokenClientMismatch" 403 "The token is for another application, user, device or client than the one that shows it.",
+    KickForbidden "kickForbidden" 403 "The channel claim does not allow to end other members' stay.",
+    GrantForbidden "grantForbidden" 403 "The channel claim does not allow to change rights, or not to give more than one has.",
+    MessageForbidden "messageForbidden" 403 "The channel claim forbids sending messages.",
+    NotInChannel "notInChannel" 403 "This client is not in the channel.",
     PathUnknown "pathUnknown" 404 "There is nothing at this path.",
     ChannelInvalid "channelInvalid" 404 "A channel's name is 1 to 64 of the characters A-Z a-z 0-9 . _ - ~",
     MediaIdInvalid "mediaIdInvalid" 404 "A media id is 1 to 64 of the characters A-Z a-z 0-9 . _ - ~",
     SessionUnknown "sessionUnknown" 404 "There is no such session, or it has ended.",
+    ConnectionUnknown "connectionUnknown" 404 "This client has no such connection, or it has ended.",
+    MemberUnknown "memberUnknown" 404 "There is no such member in the channel.",
+    UpstreamUnknown "upstreamUnknown" 404 "There is no such upstream in the channel, or it has ended.",
+    RequestInvalid "requestInvalid" 400 "The frame holds no request of a known shape.",
+    LabelInvalid "labelInvalid" 400 "An id, alias, tag, role or region is 1 to 128 bytes without control characters.",
+    JoinNamesOneChannel "joinNamesOneChannel" 400 "A token of type join names one channel.",
+    MessageInvalid "messageInvalid" 400 "The data of a message are Base64 with padding (RFC 4648 4).",
+    NotRegistered "notRegistered" 409 "The first frame on a socket is register or resume.",
+    AlreadyRegistered "alreadyRegistered" 409 "Only the first frame on a socket is register or resume.",
+    ClientIdTaken "clientIdTaken" 409 "Another user has registered under this client id.",
+    MediaIdTaken "mediaIdTaken" 409 "Another user publishes under this media id.",
     MethodNotAllowed "methodNotAllowed" 405 "The method is not allowed here.",
     RequestTimeout "requestTimeout" 408 "The body did not arrive in time.",
     AnswerInvalid "answerInvalid" 400 "The answer is no SDP, or answers no offer of this server's.",
@@ -90,13 +113,22 @@ codes! {
     NothingPublished "nothingPublished" 409 "Nothing is published there at present.",
     PreconditionFailed "preconditionFailed" 412 "If-Match names another ICE session than the current one.",
     BodyTooLarge "bodyTooLarge" 413 "The body is too large.",
+    MessageTooLarge "messageTooLarge" 413 "A message holds at most 16 KiB.",
     MediaTypeUnsupported "mediaTypeUnsupported" 415 "The body has the wrong media type.",
     BodyIncomplete "bodyIncomplete" 400 "The body broke off.",
     OfferInvalid "offerInvalid" 400 "The body is no SDP offer, or breaks a rule that WebRTC needs.",
     FragmentInvalid "fragmentInvalid" 400 "The body is no ICE fragment.",
     CredentialsInvalid "credentialsInvalid" 400 "The ICE user fragment or password breaks RFC 8839.",
     OfferUnacceptable "offerUnacceptable" 422 "The offer shares no codec, fingerprint or direction with this server.",
+    TooManyChannels "tooManyChannels" 422 "A client is in at most 64 channels.",
+    TooManyConnections "tooManyConnections" 422 "A client has at most 16 connections.",
+    UpgradeRequired "upgradeRequired" 426 "Only a WebSocket is served here.",
     PreconditionRequired "preconditionRequired" 428 "PATCH needs an If-Match header.",
+    TooManyMessages "tooManyMessages" 429 "The client sends messages faster than 20 a second.",
+    TooManyRequests "tooManyRequests" 429 "Too many requests of this client wait to be answered.",
+    ClientsFull "clientsFull" 503 "The gateway has no room for another client.",
+    ChannelFull "channelFull" 503 "The channel has no room for another member.",
+    SocketsFull "socketsFull" 503 "Too many sockets have not registered yet.",
     SessionsFull "sessionsFull" 503 "The gateway has no room for another session.",
     MediaServerFull "mediaServerFull" 503 "The media server has no room for another connection.",
     MediaServerUnavailable "mediaServerUnavailable" 503 "The media server does not answer.",
@@ -108,7 +140,8 @@ impl Code {
     pub const fn retry_after_s(self) -> Option<u32> {
         match self {
             Self::NothingPublished | Self::MediaServerUnavailable | Self::ConnectionEnded => Some(2),
-            Self::SessionsFull | Self::MediaServerFull => Some(10),
+            Self::SessionsFull | Self::MediaServerFull | Self::ClientsFull | Self::ChannelFull => Some(10),
+            Self::TooManyMessages | Self::TooManyRequests | Self::SocketsFull => Some(1),
             _ => None,
         }
     }

@@ -212,7 +212,10 @@ fn opened(command: &sfu::Command) -> Option<tidewire_core::id::ConnectionId> {
     match command {
         sfu::Command::OpenUpstream(open) => Some(open.connection),
         sfu::Command::OpenDownstream(open) => Some(open.connection),
-        sfu::Command::Restart { .. } | sfu::Command::Close { .. } | sfu::Command::Shutdown => None,
+        sfu::Command::ChangeDownstream { .. }
+        | sfu::Command::Restart { .. }
+        | sfu::Command::Close { .. }
+        | sfu::Command::Shutdown => None,
     }
 }
 

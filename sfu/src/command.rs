@@ -3,9 +3,10 @@
 //! [`Control`](crate::Control) alone hands out connection slots, sessions and publications, so that the answer can be
 //! written before the shard has heard of them.
 
+use tidewire_core::handshake::Fingerprint;
 use tidewire_core::id::ConnectionId;
 use tidewire_core::message::CloseReason;
-use tidewire_core::negotiate::{Agreement, Cname, Credentials};
+use tidewire_core::negotiate::{Agreement, Cname, Credentials, Media};
 
 /// A channel's live media on one shard; an index into the shard's sessions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -20,6 +21,14 @@ pub struct PublicationId(pub u32);
 pub enum Command {
     OpenUpstream(Box<OpenUpstream>),
     OpenDownstream(Box<OpenDownstream>),
+    /// Some streams of a downstream end, others begin; all others go on untouched.
+    ChangeDownstream {
+        connection: ConnectionId,
+        /// The SSRCs of those that end. None of them may ever begin again on this connection: it would be sealed under
+        /// nonces that were used.
+        ended: Vec<u32>,
+        begun: Vec<Carried>,
+    },
     /// ICE restart (RFC 8445 9).
     Restart {
         connection: ConnectionId,
@@ -44,15 +53,24 @@ pub struct OpenUpstream {
     pub agreement: Agreement,
 }
 
-/// A downstream as agreed; hears whoever publishes its publication.
+/// A downstream as agreed; hears whoever publishes the publications that its streams are of.
 #[derive(Debug)]
 pub struct OpenDownstream {
     pub connection: ConnectionId,
     pub session: SessionId,
-    pub publication: PublicationId,
     pub local: Credentials,
-    pub agreement: Agreement,
+    pub remote: Credentials,
+    pub fingerprint: Fingerprint,
+    pub streams: Vec<Carried>,
+}
+
+/// One stream of a downstream: what it is of, and the section it is sent in. Several of one kind and publication carry that
+/// publisher's first track of the kind, its second, and so on.
+#[derive(Clone, Debug)]
+pub struct Carried {
+    pub publication: PublicationId,
     pub cname: Cname,
+    pub media: Media,
 }
 
 /// From a shard to control.

@@ -26,7 +26,7 @@ mod timers;
 mod upstream;
 mod waiting;
 
-pub use command::{Command, Event, OpenDownstream, OpenUpstream, PublicationId, SessionId};
+pub use command::{Carried, Command, Event, OpenDownstream, OpenUpstream, PublicationId, SessionId};
 pub use control::{Control, Entropy, Handled, ShardPlan};
 pub use delivery::Delivery;
 pub use table::{SessionTable, TableConfig};

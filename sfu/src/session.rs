@@ -67,13 +67,17 @@ impl Session {
         self.viewers.add(slot);
     }
 
-    /// Takes a watcher out without disturbing a fan-out that is under way.
-    pub(crate) fn leave(&mut self, publication: PublicationId, slot: u32) {
-        self.viewers.remove(slot, self.fan_out.cursors());
+    /// A connection does not watch the publication any longer.
+    pub(crate) fn unwatch(&mut self, publication: PublicationId, slot: u32) {
         if let Some(known) = self.publications.get_mut(&publication) {
             known.watchers.strike(slot);
         }
         self.forget_if_empty(publication);
+    }
+
+    /// A viewer is served no longer. A fan-out that is under way is not disturbed.
+    pub(crate) fn remove_viewer(&mut self, slot: u32) {
+        self.viewers.remove(slot, self.fan_out.cursors());
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -108,8 +112,9 @@ mod tests {
         session.watch(SKY, 9);
         session.add_viewer(8);
         assert_eq!((session.watchers(SEA), session.watchers(SKY), session.viewers()), (&[8][..], &[9][..], &[8][..]));
-        session.leave(SEA, 8);
-        session.leave(SKY, 9);
+        session.unwatch(SEA, 8);
+        session.remove_viewer(8);
+        session.unwatch(SKY, 9);
         assert!(session.viewers().is_empty() && !session.is_empty(), "somebody publishes");
         assert!(session.unpublish(SEA, 7));
         assert!(session.is_empty());

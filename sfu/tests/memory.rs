@@ -125,7 +125,7 @@ fn connection(command: &Command) -> Option<ConnectionId> {
     match command {
         Command::OpenUpstream(open) => Some(open.connection),
         Command::OpenDownstream(open) => Some(open.connection),
-        Command::Restart { .. } | Command::Close { .. } | Command::Shutdown => None,
+        Command::ChangeDownstream { .. } | Command::Restart { .. } | Command::Close { .. } | Command::Shutdown => None,
     }
 }
 

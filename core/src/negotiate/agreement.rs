@@ -95,6 +95,19 @@ pub struct Feedback {
     pub remb: bool,
 }
 
+impl Feedback {
+    /// What both ends understand.
+    pub(super) const fn and(self, other: Self) -> Self {
+        Self {
+            nack: self.nack && other.nack,
+            pli: self.pli && other.pli,
+            fir: self.fir && other.fir,
+            transport_cc: self.transport_cc && other.transport_cc,
+            remb: self.remb && other.remb,
+        }
+    }
+}
+
 /// The header extensions that Tidewire knows by name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(u8)]

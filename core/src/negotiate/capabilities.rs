@@ -54,6 +54,11 @@ pub(super) fn name_of(codec: Codec) -> &'static str {
     CODECS.iter().find(|row| row.codec == codec).map_or("", |row| row.name)
 }
 
+/// The clock rate and the channels of a codec.
+pub(super) fn clock_of(codec: Codec) -> (u32, u8) {
+    CODECS.iter().find(|row| row.codec == codec).map_or((0, 0), |row| (row.clock_rate, row.channels))
+}
+
 /// Whether a format can be forwarded at all: what key-frame detection and repacking rely on.
 pub(super) fn is_forwarded(spec: &Spec) -> bool {
     match spec.codec {
@@ -67,6 +72,37 @@ pub(super) fn is_forwarded(spec: &Spec) -> bool {
         Codec::Opus | Codec::Pcmu | Codec::Pcma | Codec::G722 | Codec::Vp8 | Codec::Vp9 | Codec::Av1 => true,
     }
 }
+
+/// A format of every offer of ours: what a publisher may send, so that one who comes back with another codec needs no new
+/// offer.
+pub(super) struct OfferRow {
+    pub payload_type: u8,
+    pub rtx: Option<u8>,
+    pub codec: Codec,
+    pub parameters: &'static str,
+}
+
+const fn offered(payload_type: u8, rtx: Option<u8>, codec: Codec, parameters: &'static str) -> OfferRow {
+    OfferRow { payload_type, rtx, codec, parameters }
+}
+
+/// Best first within each kind. Payload types are unique over both kinds, since all sections share one transport (RFC 9143
+/// 9.1), and never change.
+#[rustfmt::skip]
+pub(super) const OFFERED: [OfferRow; 12] = [
+    offered(111, None, Codec::Opus, "minptime=10;useinbandfec=1"),
+    offered(9, None, Codec::G722, ""),
+    offered(0, None, Codec::Pcmu, ""),
+    offered(8, None, Codec::Pcma, ""),
+    offered(96, Some(97), Codec::Vp8, ""),
+    offered(98, Some(99), Codec::Vp9, "profile-id=0"),
+    offered(100, Some(101), Codec::Vp9, "profile-id=2"),
+    offered(102, Some(103), Codec::H264, "level-asymmetry-allowed=1;packetization-mode=1;profile-level-id=42e01f"),
+    offered(104, Some(105), Codec::H264, "level-asymmetry-allowed=1;packetization-mode=1;profile-level-id=640c1f"),
+    offered(106, Some(107), Codec::H264, "level-asymmetry-allowed=1;packetization-mode=1;profile-level-id=64001f"),
+    offered(108, Some(109), Codec::Av1, "level-idx=5;profile=0;tier=0"),
+    offered(112, Some(113), Codec::H265, "level-id=180;profile-id=1;tier-flag=0;tx-mode=SRST"),
+];
 
 /// Feedback that is sent and understood. Bandwidth feedback joins when there is an estimator behind it.
 pub(super) const fn feedback(kind: Kind) -> Feedback {
@@ -110,9 +146,40 @@ pub(super) const EXTENSIONS: [ExtensionRow; Extension::ALL.len()] = [
     kept_back(Extension::VideoLayersAllocation, "http://www.webrtc.org/experiments/rtp-hdrext/video-layers-allocation00"),
 ];
 
+/// The kinds of media that an extension says anything about.
+pub(super) const fn speaks_of(extension: Extension, kind: Kind) -> bool {
+    match extension {
+        Extension::Mid
+        | Extension::Rid
+        | Extension::RepairedRid
+        | Extension::AbsSendTime
+        | Extension::AbsCaptureTime
+        | Extension::TransportSequence => true,
+        Extension::AudioLevel => matches!(kind, Kind::Audio),
+        Extension::VideoOrientation
+        | Extension::PlayoutDelay
+        | Extension::VideoContentType
+        | Extension::VideoTiming
+        | Extension::ColorSpace
+        | Extension::DependencyDescriptor
+        | Extension::VideoLayersAllocation => matches!(kind, Kind::Video),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn payload_types_that_are_offered_are_unique_and_none_looks_like_rtcp() {
+        let mut seen = std::collections::BTreeSet::new();
+        for payload_type in OFFERED.iter().flat_map(|row| [Some(row.payload_type), row.rtx]).flatten() {
+            // RFC 5761 4.
+            assert!(payload_type < 128 && !(64..96).contains(&payload_type));
+            assert!(seen.insert(payload_type), "{payload_type} is offered twice");
+        }
+        assert!(Codec::ALL.iter().all(|codec| OFFERED.iter().any(|row| row.codec == *codec)));
+    }
 
     #[test]
     fn every_codec_and_every_extension_has_its_row() {

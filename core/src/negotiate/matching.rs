@@ -6,7 +6,7 @@
 
 use std::net::SocketAddr;
 
-use super::agreement::{Agreement, Credentials, Extensions, Feedback, Format, Media, Source, Spec};
+use super::agreement::{Agreement, Credentials, Extensions, Format, Media, Source, Spec};
 use super::capabilities::{self, EXTENSIONS};
 use super::parse::{Direction, Offer, Setup, Transport};
 use super::section::Section;
@@ -144,15 +144,7 @@ fn downstream(section: &Section, current: &Spec) -> Option<Media> {
 
 /// A format with only the feedback that both ends understand.
 fn agreed(format: &Format, kind: Kind) -> Format {
-    let (own, offered) = (capabilities::feedback(kind), format.feedback);
-    let feedback = Feedback {
-        nack: own.nack && offered.nack,
-        pli: own.pli && offered.pli,
-        fir: own.fir && offered.fir,
-        transport_cc: own.transport_cc && offered.transport_cc,
-        remb: own.remb && offered.remb,
-    };
-    Format { feedback, ..format.clone() }
+    Format { feedback: capabilities::feedback(kind).and(format.feedback), ..format.clone() }
 }
 
 fn answered_extensions(offered: &Extensions, direction: Direction) -> Extensions {

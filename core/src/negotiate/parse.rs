@@ -112,7 +112,9 @@ impl Transport {
 /// Who opens the DTLS association (RFC 8842 5.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Setup {
-    /// The offerer can be the client, as this server needs it.
+    /// It leaves the choice to the other end; only an offer may.
+    Either,
+    /// It is the client, as this server needs it.
     Client,
     /// It insists on being the server, or on no association.
     NotClient,
@@ -121,7 +123,8 @@ pub(super) enum Setup {
 impl Setup {
     fn parse(text: &str) -> Self {
         match text.trim() {
-            "actpass" | "active" => Self::Client,
+            "actpass" => Self::Either,
+            "active" => Self::Client,
             _ => Self::NotClient,
         }
     }

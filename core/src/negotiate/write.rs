@@ -7,9 +7,9 @@
 use std::fmt::{self, Write};
 use std::net::SocketAddr;
 
-use super::agreement::{Extensions, Format, Media};
+use super::agreement::{Extensions, Format, Media, Source};
 use super::capabilities::{self, EXTENSIONS};
-use super::matching::Answer;
+use super::matching::{Answer, Local};
 use super::parse::is_token;
 use super::section::Section;
 use crate::handshake::Fingerprint;
@@ -40,19 +40,24 @@ pub fn candidate_line(address: SocketAddr, index: usize) -> String {
 }
 
 /// The text so far.
-struct Sdp(String);
+pub(super) struct Sdp(pub(super) String);
 
 impl Sdp {
-    fn line(&mut self, line: fmt::Arguments<'_>) {
+    pub(super) fn line(&mut self, line: fmt::Arguments<'_>) {
         // Writing to a `String` cannot fail.
         self.0.write_fmt(line).and_then(|()| self.0.write_str("\r\n")).unwrap_or_default();
     }
 
-    fn session(&mut self, answer: &Answer<'_>) {
+    /// The lines that every description begins with. `version` counts the descriptions of one session (RFC 8829 5.2.2).
+    pub(super) fn head(&mut self, session_id: u64, version: u32) {
         self.line(format_args!("v=0"));
-        self.line(format_args!("o=- {} 1 IN IP4 127.0.0.1", answer.local.session_id));
+        self.line(format_args!("o=- {session_id} {version} IN IP4 127.0.0.1"));
         self.line(format_args!("s=-"));
         self.line(format_args!("t=0 0"));
+    }
+
+    fn session(&mut self, answer: &Answer<'_>) {
+        self.head(answer.local.session_id, 1);
         // A lone section may have no mid, and then is in no group.
         let mids: String = answer
             .bundled()
@@ -103,28 +108,41 @@ impl Sdp {
             self.format(format);
         }
         if let Some(cname) = answer.cname {
-            self.sources(media, cname);
+            self.line(format_args!("a=msid:{cname} {cname}-{}", media.mid));
+            self.sources(&media.sources, cname);
         }
     }
 
     fn transport(&mut self, answer: &Answer<'_>, tagged: bool) {
-        let local = answer.local;
         if tagged {
-            for (index, &address) in local.candidates.iter().enumerate() {
-                self.line(format_args!("a={}", candidate_line(address, index)));
-            }
-            self.line(format_args!("a=end-of-candidates"));
+            self.candidates(answer.local);
         }
+        self.end(answer.local);
+        self.line(format_args!("a=setup:passive"));
+    }
+
+    pub(super) fn candidates(&mut self, local: &Local<'_>) {
+        for (index, &address) in local.candidates.iter().enumerate() {
+            self.line(format_args!("a={}", candidate_line(address, index)));
+        }
+        self.line(format_args!("a=end-of-candidates"));
+    }
+
+    /// Who this end is, for ICE and for DTLS.
+    pub(super) fn end(&mut self, local: &Local<'_>) {
         self.line(format_args!("a=ice-ufrag:{}", local.credentials.ufrag));
         self.line(format_args!("a=ice-pwd:{}", local.credentials.password));
         self.line(format_args!("a=fingerprint:sha-256 {}", Hex(local.fingerprint)));
-        self.line(format_args!("a=setup:passive"));
     }
 
     fn extensions(&mut self, extensions: &Extensions, mixed_session: bool) {
         if extensions.mixed && !mixed_session {
             self.line(format_args!("a=extmap-allow-mixed"));
         }
+        self.extension_ids(extensions);
+    }
+
+    pub(super) fn extension_ids(&mut self, extensions: &Extensions) {
         for row in &EXTENSIONS {
             if let Some(id) = extensions.id(row.extension) {
                 self.line(format_args!("a=extmap:{id} {}", row.uri));
@@ -132,7 +150,7 @@ impl Sdp {
         }
     }
 
-    fn format(&mut self, format: &Format) {
+    pub(super) fn format(&mut self, format: &Format) {
         let (number, spec, feedback) = (format.payload_type, &format.spec, format.feedback);
         let name = capabilities::name_of(spec.codec);
         match spec.channels {
@@ -152,10 +170,10 @@ impl Sdp {
         }
     }
 
-    /// RFC 8830 and RFC 5576. All tracks name the same stream, so that a browser plays them in sync.
-    fn sources(&mut self, media: &Media, cname: &str) {
-        self.line(format_args!("a=msid:{cname} {cname}-{}", media.mid));
-        for source in &media.sources {
+    /// RFC 5576: the SSRCs of one section. Tracks that share a canonical name (and, RFC 8830, a media stream) are played in
+    /// sync.
+    pub(super) fn sources(&mut self, sources: &[Source], cname: &str) {
+        for source in sources {
             if let Some(rtx) = source.rtx {
                 self.line(format_args!("a=ssrc-group:FID {} {rtx}", source.primary));
             }

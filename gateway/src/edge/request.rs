@@ -31,7 +31,12 @@ pub(super) fn bearer(secret: &[u8], headers: &HeaderMap) -> Result<Claims, Probl
     if !scheme.eq_ignore_ascii_case("bearer") {
         return Err(missing());
     }
-    token::verify(secret, token.trim(), now_unix())
+    claims(secret, token.trim())
+}
+
+/// The verified claims of a token.
+pub(super) fn claims(secret: &[u8], token: &str) -> Result<Claims, Problem> {
+    token::verify(secret, token, now_unix())
 }
 
 /// Whether the body says that it has this media type, whatever its parameters, and is not encoded.

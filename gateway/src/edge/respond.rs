@@ -7,7 +7,7 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
 use super::request::{FRAGMENT, SDP};
-use crate::desk::Reply;
+use crate::hall::sessions::Reply;
 use crate::problem::{Code, Problem};
 
 pub(super) const ENDPOINT_METHODS: &str = "POST, OPTIONS, GET, HEAD";

@@ -1,6 +1,6 @@
 //! A media server that follows a script, and a client that speaks HTTP to the gateway in front of it.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -9,7 +9,8 @@ use axum::body::{Body, to_bytes};
 use axum::extract::ConnectInfo;
 use axum::http::{HeaderMap, Request as HttpRequest, StatusCode};
 use tidewire_core::id::{ChannelName, ConnectionKey};
-use tidewire_core::message::{ErrorCode, Event, Request, Response};
+use tidewire_core::codec::Kind;
+use tidewire_core::message::{ErrorCode, Event, Request, Response, Section, Want};
 use tidewire_gateway::{Config, Gateway, MediaLink, token};
 use tokio::sync::{mpsc, oneshot};
 use tower::ServiceExt;
@@ -34,6 +35,8 @@ pub(crate) enum Script {
 pub(crate) struct Seen {
     pub(crate) requests: Vec<Request>,
     pub(crate) open: HashSet<ConnectionKey>,
+    /// Of those that the server offers: the revision of the newest offer, and what it carries.
+    pub(crate) offered: BTreeMap<ConnectionKey, (u32, Vec<Want>)>,
 }
 
 pub(crate) struct Bed {
@@ -155,7 +158,7 @@ async fn serve(
                 tell(answer, Response::Refused { code, detail: String::new() });
             }
             Script::Judge | Script::Refuse(_) | Script::Silent => {
-                let response = judge(&request, &mut seen.lock().unwrap().open);
+                let response = judge(&request, &mut seen.lock().unwrap());
                 tell(answer, response);
             }
         }
@@ -173,7 +176,8 @@ fn track(request: &Request, open: &mut HashSet<ConnectionKey>) {
     }
 }
 
-fn judge(request: &Request, open: &mut HashSet<ConnectionKey>) -> Response {
+fn judge(request: &Request, seen: &mut Seen) -> Response {
+    let Seen { open, offered, .. } = seen;
     let refuse = |code| Response::Refused { code, detail: String::new() };
     match request {
         Request::OpenUpstream { offer, .. } | Request::OpenDownstream { offer, .. } => {
@@ -194,9 +198,41 @@ fn judge(request: &Request, open: &mut HashSet<ConnectionKey>) -> Response {
         Request::Restart { .. } => refuse(ErrorCode::ConnectionUnknown),
         Request::Close { connection } if open.remove(connection) => Response::Closed,
         Request::Close { .. } => refuse(ErrorCode::ConnectionUnknown),
-        Request::OfferDownstream { .. }
-        | Request::ChangeDownstream { .. }
-        | Request::AnswerDownstream { .. }
-        | Request::RestartDownstream { .. } => refuse(ErrorCode::ConnectionKindMismatch),
+        Request::OfferDownstream { connection, wants, .. } => {
+            open.insert(*connection);
+            offer(1, wants.clone(), offered, *connection)
+        }
+        Request::ChangeDownstream { connection, wants } => match offered.get(connection) {
+            Some((_, known)) if known == wants => Response::Unchanged,
+            Some((revision, _)) => offer(revision + 1, wants.clone(), offered, *connection),
+            None => refuse(ErrorCode::ConnectionUnknown),
+        },
+        Request::RestartDownstream { connection } => match offered.get(connection).cloned() {
+            Some((revision, wants)) => offer(revision + 1, wants, offered, *connection),
+            None => refuse(ErrorCode::ConnectionUnknown),
+        },
+        Request::AnswerDownstream { connection, revision, .. } => match offered.get(connection) {
+            Some((newest, _)) if newest == revision => Response::Answered,
+            Some(_) => refuse(ErrorCode::AnswerOutdated),
+            None => refuse(ErrorCode::ConnectionUnknown),
+        },
     }
+}
+
+/// An offer with a section for each kind that is wanted.
+fn offer(
+    revision: u32,
+    wants: Vec<Want>,
+    offered: &mut BTreeMap<ConnectionKey, (u32, Vec<Want>)>,
+    connection: ConnectionKey,
+) -> Response {
+    let kinds = wants.iter().flat_map(|want| {
+        [(want.audio, Kind::Audio), (want.video, Kind::Video)].map(|(is_wanted, kind)| (is_wanted, kind, &want.media_id))
+    });
+    let kinds = kinds.filter(|(is_wanted, ..)| *is_wanted).enumerate();
+    let sections =
+        kinds.map(|(at, (_, kind, media_id))| Section { mid: at.to_string(), kind, media_id: media_id.clone() });
+    let sections = sections.collect();
+    offered.insert(connection, (revision, wants));
+    Response::Offered { revision, offer: format!("v=0\r\ns={revision}\r\n"), sections }
 }

@@ -6,7 +6,10 @@
 //! the edge lends, since passwords need the real thing.
 
 mod channels;
+mod downstreams;
+mod offering;
 mod slots;
+mod ssrcs;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -16,12 +19,14 @@ use tidewire_core::ice::{self, Ufrags};
 use tidewire_core::id::{ChannelKey, ConnectionId, ConnectionKey, MediaId, ShardId};
 use tidewire_core::message::{self, CloseReason, ErrorCode, Request, Response};
 use tidewire_core::negotiate::{
-    Cname, Credentials, Local, Offer, Wanted, answer_downstream, answer_upstream, candidate_line,
+    Agreement, Cname, Credentials, Local, Offer, Wanted, answer_downstream, answer_upstream, candidate_line,
 };
 
-use self::channels::Channels;
+use self::channels::{Channels, Published};
+use self::offering::Offering;
 use self::slots::ShardSlots;
-use crate::command::{Command, Event, OpenDownstream, OpenUpstream};
+use self::ssrcs::Ssrcs;
+use crate::command::{Carried, Command, Event, OpenDownstream, OpenUpstream};
 
 /// A source of randomness fit for passwords.
 pub type Entropy = Box<dyn FnMut(&mut [u8]) + Send>;
@@ -47,11 +52,21 @@ impl Handled {
     }
 }
 
-/// Which way a connection's media goes, as the client sees it.
+/// Which way a connection's media goes, as the client that offers sees it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Direction {
     Upstream,
     Downstream,
+}
+
+/// What a connection is for.
+#[derive(Debug)]
+enum Purpose {
+    Upstream(MediaId),
+    /// A downstream that its client offered.
+    Downstream(MediaId),
+    /// A downstream that the server offers.
+    Offered(Box<Offering>),
 }
 
 /// An open connection, as requests name it.
@@ -61,9 +76,18 @@ struct Entry {
     shard: usize,
     id: ConnectionId,
     channel: ChannelKey,
-    media_id: MediaId,
-    direction: Direction,
+    purpose: Purpose,
     restarts: u8,
+}
+
+impl Entry {
+    /// Whether its shard knows of it. Of a downstream that the server offers it does once the client has answered.
+    fn is_open(&self) -> bool {
+        match &self.purpose {
+            Purpose::Upstream(_) | Purpose::Downstream(_) => true,
+            Purpose::Offered(offering) => offering.is_open(),
+        }
+    }
 }
 
 /// See the module's description.
@@ -97,10 +121,14 @@ impl Control {
             Request::OpenDownstream { connection, channel, media_id, offer } => {
                 self.open(Direction::Downstream, connection, channel, media_id, &offer)
             }
-            Request::OfferDownstream { .. }
-            | Request::ChangeDownstream { .. }
-            | Request::AnswerDownstream { .. }
-            | Request::RestartDownstream { .. } => unknown(),
+            Request::OfferDownstream { connection, channel, wants } => {
+                self.offer_downstream(connection, channel, &wants)
+            }
+            Request::ChangeDownstream { connection, wants } => self.change_downstream(connection, &wants),
+            Request::AnswerDownstream { connection, revision, answer } => {
+                self.answer_downstream(connection, revision, &answer)
+            }
+            Request::RestartDownstream { connection } => self.restart_downstream(connection),
             Request::Restart { connection, ufrag, password } => self.restart(connection, &ufrag, &password),
             Request::Close { connection } => self.close(connection),
         }
@@ -127,9 +155,10 @@ impl Control {
         self.connections.len()
     }
 
-    /// Slots that are not free yet: open connections, and those that are being closed.
+    /// Slots that the shards know of: open connections, and those that are being closed.
     pub fn slots_taken(&self) -> usize {
-        self.shards.iter().map(ShardSlots::taken).sum()
+        let all: usize = self.shards.iter().map(ShardSlots::taken).sum();
+        all - self.connections.values().filter(|entry| !entry.is_open()).count()
     }
 
     /// Channels with anybody in them.
@@ -150,10 +179,9 @@ impl Control {
             Ok(offer) => offer,
             Err(error) => return Handled::refused(ErrorCode::OfferInvalid, error),
         };
-        let least = self.least_loaded();
-        let shard = self.channels.shard_of(&channel).unwrap_or(least);
-        let Some(id) = self.shards[shard].take(connection) else {
-            return Handled::refused(ErrorCode::MediaServerFull, "no room for another connection");
+        let (shard, id) = match self.take_slot(connection, &channel) {
+            Ok(taken) => taken,
+            Err((code, detail)) => return Handled::refused(code, detail),
         };
         let local = self.credentials(shard, id, 0);
         let opening = Opening { shard, id, channel: &channel, media_id: &media_id, offer: &offer, local };
@@ -163,7 +191,11 @@ impl Control {
         };
         match opened {
             Ok(opened) => {
-                self.connections.insert(connection, Entry { shard, id, channel, media_id, direction, restarts: 0 });
+                let purpose = match direction {
+                    Direction::Upstream => Purpose::Upstream(media_id),
+                    Direction::Downstream => Purpose::Downstream(media_id),
+                };
+                self.connections.insert(connection, Entry { shard, id, channel, purpose, restarts: 0 });
                 let shard = self.shards[shard].plan.shard;
                 let commands = opened.commands.into_iter().map(|command| (shard, command)).collect();
                 Handled { response: Response::Opened { answer: opened.answer }, commands }
@@ -175,12 +207,27 @@ impl Control {
         }
     }
 
+    /// A slot on the shard where the channel is, or is to be.
+    fn take_slot(
+        &mut self,
+        connection: ConnectionKey,
+        channel: &ChannelKey,
+    ) -> Result<(usize, ConnectionId), (ErrorCode, String)> {
+        if self.connections.contains_key(&connection) {
+            return Err((ErrorCode::ConnectionKindMismatch, "there is a connection of this name already".to_owned()));
+        }
+        let least = self.least_loaded();
+        let shard = self.channels.shard_of(channel).unwrap_or(least);
+        let id = self.shards[shard].take(connection).ok_or_else(full)?;
+        Ok((shard, id))
+    }
+
     /// The newest publisher of a media id has it; the one before is closed.
     fn open_upstream(&mut self, opening: &Opening<'_>) -> Result<Opened, (ErrorCode, String)> {
-        let session_id = self.random() >> 1;
+        let session_id = random(&mut self.entropy) >> 1;
         let local = self.local(opening, session_id);
         let (agreement, answer) = answer_upstream(opening.offer, &local).map_err(unacceptable)?;
-        let cname = self.cname();
+        let cname = cname(&mut self.entropy);
         let key = self.shards[opening.shard].owner(opening.id).ok_or_else(full)?;
         let place = self.channels.publish(opening.channel, opening.media_id, opening.shard, key, &agreement, cname);
         let replaced = place.replaced.and_then(|key| Some(self.connections.get(&key)?.id));
@@ -197,24 +244,24 @@ impl Control {
     }
 
     fn open_downstream(&mut self, opening: &Opening<'_>) -> Result<Opened, (ErrorCode, String)> {
-        let session_id = self.random() >> 1;
-        let mut ssrcs = [self.random(), self.random()];
+        let session_id = random(&mut self.entropy) >> 1;
+        let mut ssrcs = Ssrcs::new(random(&mut self.entropy));
         let nothing = || (ErrorCode::NothingPublished, "nothing is published under this media id".to_owned());
         let published = self.channels.published(opening.channel, opening.media_id).ok_or_else(nothing)?;
         let wanted: Vec<_> = published.media.iter().map(|(kind, spec)| Wanted { kind: *kind, spec }).collect();
         let local = self.local(opening, session_id);
-        let mut draw = || draw_ssrc(&mut ssrcs);
+        let mut draw = || ssrcs.draw();
         let answered = answer_downstream(opening.offer, &local, &wanted, &published.cname, &mut draw);
-        let (agreement, answer) = answered.map_err(unacceptable)?;
-        let (session, publication, cname) = (published.session, published.publication, published.cname);
-        self.channels.watch(opening.channel, opening.media_id);
+        let (Agreement { remote, fingerprint, media }, answer) = answered.map_err(unacceptable)?;
+        let Published { session, publication, cname, .. } = published;
+        self.channels.watch(opening.channel, opening.media_id, || cname);
         let open = Command::OpenDownstream(Box::new(OpenDownstream {
             connection: opening.id,
             session,
-            publication,
             local: opening.local.clone(),
-            agreement,
-            cname,
+            remote,
+            fingerprint,
+            streams: media.into_iter().map(|media| Carried { publication, cname, media }).collect(),
         }));
         Ok(Opened { answer, commands: vec![open] })
     }
@@ -225,6 +272,9 @@ impl Control {
             Err(error) => return Handled::refused(ErrorCode::CredentialsInvalid, error),
         };
         let Some(entry) = self.connections.get_mut(&connection) else { return unknown() };
+        if matches!(entry.purpose, Purpose::Offered(_)) {
+            return mismatch("the server offers on this connection: its restart is another request");
+        }
         entry.restarts = entry.restarts.wrapping_add(1);
         let (shard, id, restarts) = (entry.shard, entry.id, entry.restarts);
         let local = self.credentials(shard, id, restarts);
@@ -236,18 +286,30 @@ impl Control {
 
     fn close(&mut self, connection: ConnectionKey) -> Handled {
         let Some(entry) = self.connections.get(&connection) else { return unknown() };
-        let command = Command::Close { connection: entry.id, reason: CloseReason::Requested };
-        let commands = vec![(self.shards[entry.shard].plan.shard, command)];
-        // From now on nobody can name it; the slot stays taken until the shard has closed it.
+        let (at, id) = (entry.shard, entry.id);
+        let mut commands = Vec::new();
+        if entry.is_open() {
+            // The slot stays taken until the shard has closed it.
+            let command = Command::Close { connection: id, reason: CloseReason::Requested };
+            commands.push((self.shards[at].plan.shard, command));
+        } else {
+            self.shards[at].release(id);
+        }
+        // From now on nobody can name it.
         self.forget(connection);
         Handled { response: Response::Closed, commands }
     }
 
     /// Takes a connection out of the books. Its slot is another matter.
     fn forget(&mut self, connection: ConnectionKey) {
-        if let Some(entry) = self.connections.remove(&connection) {
-            let publishes = entry.direction == Direction::Upstream;
-            self.channels.leave(&entry.channel, &entry.media_id, connection, publishes);
+        let Some(Entry { channel, purpose, .. }) = self.connections.remove(&connection) else { return };
+        match purpose {
+            Purpose::Upstream(media_id) => self.channels.unpublish(&channel, &media_id, connection),
+            Purpose::Downstream(media_id) => self.channels.unwatch(&channel, &media_id),
+            Purpose::Offered(offering) => {
+                offering.watched().for_each(|media_id| self.channels.unwatch(&channel, media_id));
+                self.channels.exit(&channel);
+            }
         }
     }
 
@@ -265,24 +327,6 @@ impl Control {
         (self.entropy)(&mut random);
         let ufrag = self.ufrags.encode(self.shards[shard].plan.shard, id, restart);
         Credentials { ufrag, password: ice::password(&random) }
-    }
-
-    /// RFC 7022 4.2: a canonical name of 96 random bits says nothing about its owner.
-    fn cname(&mut self) -> Cname {
-        let mut name = Cname::new();
-        for _ in 0..2 {
-            let half = self.random();
-            for at in 0..12 {
-                name.push(char::from(b"0123456789abcdef"[(half >> (4 * at)) as usize & 15]));
-            }
-        }
-        name
-    }
-
-    fn random(&mut self) -> u64 {
-        let mut bytes = [0; 8];
-        (self.entropy)(&mut bytes);
-        u64::from_ne_bytes(bytes)
     }
 
     fn least_loaded(&self) -> usize {
@@ -305,10 +349,22 @@ struct Opened {
     commands: Vec<Command>,
 }
 
-/// SSRCs of one connection: a random start and odd steps never meet (RFC 3550 8.1 asks for random ones).
-fn draw_ssrc(state: &mut [u64; 2]) -> u32 {
-    state[0] = state[0].wrapping_add(state[1] | 1);
-    (state[0] >> 32) as u32
+/// RFC 7022 4.2: a canonical name of 96 random bits says nothing about its owner.
+fn cname(entropy: &mut Entropy) -> Cname {
+    let mut name = Cname::new();
+    for _ in 0..2 {
+        let half = random(entropy);
+        for at in 0..12 {
+            name.push(char::from(b"0123456789abcdef"[(half >> (4 * at)) as usize & 15]));
+        }
+    }
+    name
+}
+
+fn random(entropy: &mut Entropy) -> u64 {
+    let mut bytes = [0; 8];
+    entropy(&mut bytes);
+    u64::from_ne_bytes(bytes)
 }
 
 fn unacceptable(refusal: impl ToString) -> (ErrorCode, String) {
@@ -317,6 +373,10 @@ fn unacceptable(refusal: impl ToString) -> (ErrorCode, String) {
 
 fn full() -> (ErrorCode, String) {
     (ErrorCode::MediaServerFull, "no room for another connection".to_owned())
+}
+
+fn mismatch(detail: &str) -> Handled {
+    Handled::refused(ErrorCode::ConnectionKindMismatch, detail)
 }
 
 fn unknown() -> Handled {

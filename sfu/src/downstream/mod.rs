@@ -1,4 +1,4 @@
-//! Media towards one viewer: its streams, each bound to a track of whoever publishes at present.
+//! Media towards one viewer: its streams, each of a publication, and bound to a track of whoever publishes it at present.
 //!
 //! Packets come by reference from the publisher's ring; each is numbered for this viewer, sealed with its key straight
 //! into the egress, and forgotten. Feedback of the viewer comes in, and goes out as repairs or as the wish for a key
@@ -7,6 +7,7 @@
 
 mod stream;
 mod course;
+mod others;
 mod credit;
 mod recent;
 mod repair;
@@ -16,7 +17,6 @@ use std::time::Duration;
 use tidewire_core::codec::Kind;
 use tidewire_core::count::Discard;
 use tidewire_core::machine::{Egress, Path};
-use tidewire_core::negotiate::{Agreement, Cname};
 use tidewire_core::random::Seeded;
 use tidewire_core::ring::Stored;
 use tidewire_core::rtcp::{Report, Writer};
@@ -24,8 +24,9 @@ use tidewire_core::srtp::Outbound;
 use tidewire_core::time::Instant;
 
 use self::credit::Credit;
+use self::others::Others;
 pub(crate) use self::stream::Stream;
-use crate::command::{PublicationId, SessionId};
+use crate::command::{Carried, PublicationId, SessionId};
 use crate::upstream::{SenderReport, TrackKey, Upstream};
 
 /// Where a downstream's bytes go: whom they are sealed for, and by which way they leave.
@@ -45,42 +46,90 @@ pub(crate) struct Downstream {
     ears: u64,
     credit: Credit,
     pub(crate) session: SessionId,
-    pub(crate) publication: PublicationId,
-    pub(crate) cname: Cname,
     round_trip: Duration,
+    others: Others,
 }
 
 /// The first guess at a viewer's round trip, until its reports tell.
 const ROUND_TRIP_GUESS: Duration = Duration::from_millis(50);
 
+/// Streams that are looked at where they stand: all that a viewer of one publisher has.
+const FRONT_LEN: usize = 2;
+
+/// Streams that one datagram says goodbye for: with their names they take up to 64 bytes each.
+const GOODBYES_MAX: usize = 16;
+
 impl Downstream {
-    pub(crate) fn new(
-        session: SessionId,
-        publication: PublicationId,
-        cname: Cname,
-        agreement: &Agreement,
-        random: &mut Seeded,
-    ) -> Self {
-        let streams = agreement.media.iter().filter_map(|media| Stream::new(media, random)).collect();
-        Self { streams, ears: 0, credit: Credit::default(), session, publication, cname, round_trip: ROUND_TRIP_GUESS }
+    pub(crate) fn new(session: SessionId, carried: Vec<Carried>, random: &mut Seeded) -> Self {
+        let mut downstream = Self {
+            streams: Vec::with_capacity(carried.len()),
+            ears: 0,
+            credit: Credit::default(),
+            session,
+            round_trip: ROUND_TRIP_GUESS,
+            others: Others::default(),
+        };
+        downstream.begin(carried, random);
+        downstream
     }
 
-    /// Binds each stream to the upstream's track of its kind: the first to the first, the second to the second.
-    pub(crate) fn attach(&mut self, upstream: u32, media: &Upstream) {
-        for kind in [Kind::Audio, Kind::Video] {
-            let tracks = media.tracks.iter().enumerate().filter(|(_, track)| track.kind == kind);
-            let streams = self.streams.iter_mut().filter(|stream| stream.kind == kind);
-            for (stream, (at, track)) in streams.zip(tracks) {
-                stream.bind(TrackKey::new(upstream, at as u8), track);
+    /// Adds streams, which hear nobody yet. One whose SSRC is here already is not added.
+    pub(crate) fn begin(&mut self, carried: Vec<Carried>, random: &mut Seeded) {
+        for stream in carried.into_iter().filter_map(|carried| Stream::new(carried, random)) {
+            let known = self.position(stream.ssrc()).is_some();
+            debug_assert!(!known, "control draws each SSRC once");
+            if !known {
+                self.streams.push(stream);
             }
         }
-        self.ears = self.streams.iter().filter_map(|stream| stream.course.heard).fold(0, |ears, key| ears | key.bit());
+    }
+
+    /// Takes these streams out, whatever their order; the others go on as they are. Returns those that were here.
+    pub(crate) fn end(&mut self, ssrcs: &[u32]) -> Vec<Stream> {
+        let (ended, kept) = std::mem::take(&mut self.streams).into_iter().partition(|one| ssrcs.contains(&one.ssrc()));
+        self.streams = kept;
+        self.listen();
+        ended
+    }
+
+    /// The publications that are watched, each as often as there are streams of it.
+    pub(crate) fn publications(&self) -> impl Iterator<Item = PublicationId> + '_ {
+        self.streams.iter().map(Stream::publication)
+    }
+
+    pub(crate) fn watches(&self, publication: PublicationId) -> bool {
+        self.publications().any(|one| one == publication)
+    }
+
+    /// Binds each stream of the publication to the upstream's track of its kind: the first to the first, the second to the
+    /// second. A stream for which there is no track hears nothing; one that hears its track already goes on undisturbed.
+    pub(crate) fn attach(&mut self, publication: PublicationId, upstream: u32, media: &Upstream) {
+        for kind in [Kind::Audio, Kind::Video] {
+            let mut tracks = media.tracks.iter().enumerate().filter(|(_, track)| track.kind == kind);
+            let own = |stream: &&mut Stream| stream.kind == kind && stream.publication() == publication;
+            for stream in self.streams.iter_mut().filter(own) {
+                match tracks.next().map(|(at, track)| (TrackKey::new(upstream, at as u8), track)) {
+                    Some((key, _)) if stream.heard() == Some(key) => {}
+                    Some((key, track)) => stream.bind(key, track),
+                    None => stream.unbind(),
+                }
+            }
+        }
+        self.listen();
+    }
+
+    /// The publisher is gone; the streams keep their numbers for the next one.
+    pub(crate) fn detach(&mut self, publication: PublicationId) {
+        for stream in self.streams.iter_mut().filter(|stream| stream.publication() == publication) {
+            stream.unbind();
+        }
+        self.listen();
     }
 
     /// Has the streams fetched that stand first; a viewer of one publisher has no others.
     #[inline]
     pub(crate) fn expect<E: Egress>(&self, egress: &E) {
-        for stream in self.streams.iter().take(2) {
+        for stream in self.streams.iter().take(FRONT_LEN) {
             stream.expect(egress);
         }
     }
@@ -91,18 +140,15 @@ impl Downstream {
         self.ears & bits != 0
     }
 
-    /// The publisher is gone; the streams keep their numbers for the next one.
-    pub(crate) fn detach(&mut self) {
-        self.ears = 0;
-        for stream in &mut self.streams {
-            stream.unbind();
-        }
-    }
-
     /// The stream that hears this track, if any.
     #[inline]
-    pub(crate) fn stream_of(&mut self, key: TrackKey) -> Option<&mut Stream> {
-        self.streams.iter_mut().find(|stream| stream.course.heard == Some(key))
+    fn stream_of(&mut self, key: TrackKey) -> Option<&mut Stream> {
+        let front = self.streams.iter().take(FRONT_LEN).position(|stream| stream.course.heard == Some(key));
+        let at = match front {
+            Some(at) => at,
+            None => self.others.position(key)?,
+        };
+        self.streams.get_mut(at)
     }
 
     /// Sends one packet on; `epoch` says which of the track's streams it is from.
@@ -122,40 +168,44 @@ impl Downstream {
 
     /// Tells the viewer how the track's timestamps relate to its publisher's clock. Returns whether anything was said.
     pub(crate) fn report<E: Egress>(&mut self, key: TrackKey, report: &SenderReport, way: &mut Way<'_, E>) -> bool {
-        let cname = self.cname;
         let Some(stream) = self.stream_of(key) else { return false };
         let Some(info) = stream.translate(way.now, report) else { return false };
-        let ssrc = stream.ssrc();
+        let (ssrc, cname) = (stream.ssrc(), &stream.carried.cname);
         way.send_rtcp(|writer| {
             writer.sender_report(ssrc, &info);
-            writer.canonical_name(ssrc, &cname);
+            writer.canonical_name(ssrc, cname);
         })
     }
 
-    /// Says goodbye for every stream (RFC 3550 6.6).
+    /// Says goodbye for every stream.
     pub(crate) fn say_goodbye<E: Egress>(&self, way: &mut Way<'_, E>) {
-        way.send_rtcp(|writer| {
-            for stream in &self.streams {
-                writer.receiver_report(stream.ssrc(), &[]);
-                writer.canonical_name(stream.ssrc(), &self.cname);
-                writer.goodbye(stream.ssrc());
-            }
-        });
+        way.say_goodbye(&self.streams);
     }
 
     /// The tracks whose next key frame this viewer waits for.
-    pub(crate) fn starving(&self) -> impl Iterator<Item = u8> + '_ {
+    pub(crate) fn starving(&self) -> impl Iterator<Item = TrackKey> + '_ {
         self.streams.iter().filter_map(Stream::starving)
     }
 
-    /// The track behind an outgoing SSRC, when the viewer asks for a key frame of it.
-    pub(crate) fn track_behind(&self, ssrc: u32) -> Option<u8> {
-        self.streams.iter().find(|stream| stream.ssrc() == ssrc).and_then(Stream::track)
+    /// The track behind an outgoing SSRC, when the viewer misses something of it.
+    pub(crate) fn track_behind(&self, ssrc: u32) -> Option<TrackKey> {
+        self.streams.get(self.position(ssrc)?)?.heard()
+    }
+
+    /// Where the stream of an SSRC stands. A search: for what comes a few times a second.
+    fn position(&self, ssrc: u32) -> Option<usize> {
+        self.streams.iter().position(|stream| stream.ssrc() == ssrc)
+    }
+
+    /// Takes note of which tracks are heard, after any stream has come, gone or turned.
+    fn listen(&mut self) {
+        self.ears = self.streams.iter().filter_map(Stream::heard).fold(0, |ears, key| ears | key.bit());
+        self.others.note(&self.streams);
     }
 
     /// Reads a viewer's reception report: the round trip follows from the sender report that it answers.
     pub(crate) fn read_report(&mut self, now: Instant, report: &Report) {
-        let stream = self.streams.iter().find(|stream| stream.ssrc() == report.ssrc);
+        let stream = self.position(report.ssrc).and_then(|at| self.streams.get(at));
         if let Some(sample) = stream.and_then(|stream| stream.round_trip(now, report)) {
             self.round_trip = (self.round_trip * 7 + sample) / 8;
         }
@@ -173,6 +223,19 @@ pub(crate) enum Forwarded {
 }
 
 impl<E: Egress> Way<'_, E> {
+    /// Says goodbye for these streams (RFC 3550 6.6).
+    pub(crate) fn say_goodbye(&mut self, streams: &[Stream]) {
+        for some in streams.chunks(GOODBYES_MAX) {
+            self.send_rtcp(|writer| {
+                for stream in some {
+                    writer.receiver_report(stream.ssrc(), &[]);
+                    writer.canonical_name(stream.ssrc(), &stream.carried.cname);
+                    writer.goodbye(stream.ssrc());
+                }
+            });
+        }
+    }
+
     /// Seals one RTCP datagram; returns whether it went out.
     pub(crate) fn send_rtcp(&mut self, write: impl FnOnce(&mut Writer<'_>)) -> bool {
         let overhead = self.outbound.rtcp_overhead();

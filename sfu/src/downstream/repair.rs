@@ -28,10 +28,7 @@ impl Downstream {
         way: &mut Way<'_, E>,
         tally: &mut Tally,
     ) {
-        let Some(at) = self.streams.iter().position(|stream| stream.ssrc() == ssrc) else {
-            tally.discard(Discard::UnknownSsrc);
-            return;
-        };
+        let Some(at) = self.position(ssrc) else { return tally.discard(Discard::UnknownSsrc) };
         for sequence in lost {
             tally.count(Counter::NacksReceived);
             match self.repair_one(at, sequence, upstream, way) {
@@ -50,7 +47,7 @@ impl Downstream {
     ) -> Result<(), Discard> {
         let stream = &mut self.streams[at];
         let incoming = stream.incoming(sequence).ok_or(Discard::RepairGone)?;
-        let track = stream.track().and_then(|track| upstream.tracks.get(usize::from(track)));
+        let track = stream.heard().and_then(|key| upstream.tracks.get(usize::from(key.track())));
         let packet = track.and_then(|track| track.ring.get(incoming)).ok_or(Discard::RepairGone)?;
         if !stream.recent.admit(way.now, sequence, REPEAT_MIN.max(self.round_trip)) {
             return Err(Discard::RepairTooSoon);

@@ -9,7 +9,6 @@ use std::time::Duration;
 use tidewire_core::codec::Kind;
 use tidewire_core::count::Discard;
 use tidewire_core::machine::Egress;
-use tidewire_core::negotiate::Media;
 use tidewire_core::random::Seeded;
 use tidewire_core::rebuild::{Fields, Form, HEADER_LEN_MAX};
 use tidewire_core::ring::Stored;
@@ -19,6 +18,7 @@ use tidewire_core::time::{Instant, Ntp};
 use super::Way;
 use super::course::{Course, Mapped, Stage};
 use super::recent::Recent;
+use crate::command::{Carried, PublicationId};
 use crate::upstream::{SenderReport, Track, TrackKey};
 
 /// First sequence numbers stay below this, so that no early loss makes a receiver guess the rollover wrong (RFC 3711 3.3.1).
@@ -41,7 +41,7 @@ pub(crate) struct Stream {
     /// Of the packet sent last.
     clock_rate: u32,
     reported: Option<(u32, Instant)>,
-    media: Media,
+    pub(super) carried: Carried,
     pub(super) recent: Recent,
 }
 
@@ -60,7 +60,8 @@ pub(super) struct Sent {
 
 impl Stream {
     /// `None` for a section without an SSRC: such a one sends nothing.
-    pub(super) fn new(media: &Media, random: &mut Seeded) -> Option<Self> {
+    pub(super) fn new(carried: Carried, random: &mut Seeded) -> Option<Self> {
+        let media = &carried.media;
         let source = media.sources.first()?;
         Some(Self {
             course: Course::new(source.primary, random.below(FIRST_SEQUENCE_MAX)),
@@ -71,14 +72,14 @@ impl Stream {
             formats: Vec::new(),
             clock_rate: 0,
             reported: None,
-            media: media.clone(),
+            carried,
             recent: Recent::default(),
         })
     }
 
     pub(super) fn bind(&mut self, key: TrackKey, track: &Track) {
         let mapped = track.formats.iter().filter_map(|from| {
-            let to = self.media.format_for(&from.spec)?;
+            let to = self.carried.media.format_for(&from.spec)?;
             let rtx = to.rtx.and_then(NonZeroU8::new);
             Some((Mapped { from: from.payload_type, to: to.payload_type, rtx }, to.spec.clock_rate))
         });
@@ -100,14 +101,19 @@ impl Stream {
         self.course.ssrc
     }
 
-    pub(super) fn track(&self) -> Option<u8> {
-        self.course.heard.map(TrackKey::track)
+    pub(crate) fn publication(&self) -> PublicationId {
+        self.carried.publication
+    }
+
+    /// The track that is heard: one of whoever publishes at present.
+    pub(super) fn heard(&self) -> Option<TrackKey> {
+        self.course.heard
     }
 
     /// The track whose key frame is waited for, if this stream waits.
-    pub(super) fn starving(&self) -> Option<u8> {
+    pub(super) fn starving(&self) -> Option<TrackKey> {
         let waits = self.kind == Kind::Video && self.course.stage != Stage::Running;
-        self.track().filter(|_| waits)
+        self.heard().filter(|_| waits)
     }
 
     /// Seals a packet for the viewer. Only the first packet of a track, and of a codec, costs more than a few comparisons.

@@ -8,6 +8,7 @@ use tidewire_core::time::Instant;
 use super::SessionTable;
 use crate::connection::Role;
 use crate::fanout::Item;
+use crate::upstream::TrackKey;
 
 impl SessionTable {
     pub(super) fn receive_rtcp<E: Egress>(
@@ -97,8 +98,11 @@ impl SessionTable {
             }
             return;
         }
-        let publisher = self.publisher_of(slot);
-        let Some(upstream) = publisher.and_then(|publisher| self.upstreams.at(publisher)) else { return };
+        // An SSRC of nobody's is a discard; one whose publisher is gone has nothing to be repaired from.
+        let heard = self.track_behind(slot, media);
+        let Some(upstream) = heard.and_then(|key| self.upstreams.at(key.upstream())) else {
+            return self.tally.discard(Discard::UnknownSsrc);
+        };
         let Some(connection) = self.connections.at_mut(slot) else { return };
         if let Some((mut way, Role::Downstream(downstream))) = connection.way(now, egress) {
             downstream.repair(media, lost, upstream, &mut way, &mut self.tally);
@@ -108,18 +112,15 @@ impl SessionTable {
     /// A viewer's decoder needs a key frame of what it gets as `media`.
     fn wish(&mut self, now: Instant, slot: u32, media: u32) {
         self.tally.count(Counter::KeyFrameRequestsReceived);
-        let Some(Role::Downstream(downstream)) = self.connections.at(slot).map(|one| &one.role) else { return };
-        let (track, publisher) = (downstream.track_behind(media), self.publisher_of(slot));
-        let (Some(track), Some(publisher)) = (track, publisher) else {
-            self.tally.discard(Discard::UnknownSsrc);
-            return;
-        };
-        self.want_key_frame(now, publisher, track);
+        match self.track_behind(slot, media) {
+            Some(key) => self.want_key_frame(now, key.upstream(), key.track()),
+            None => self.tally.discard(Discard::UnknownSsrc),
+        }
     }
 
-    /// The slot of whoever publishes what this viewer watches.
-    pub(super) fn publisher_of(&self, viewer: u32) -> Option<u32> {
+    /// The track that a viewer gets as `ssrc`.
+    fn track_behind(&self, viewer: u32, ssrc: u32) -> Option<TrackKey> {
         let Role::Downstream(downstream) = &self.connections.at(viewer)?.role else { return None };
-        self.sessions.at(downstream.session.0)?.publisher(downstream.publication)
+        downstream.track_behind(ssrc)
     }
 }

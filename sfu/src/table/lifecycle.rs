@@ -1,27 +1,29 @@
 //! Connections come, get their keys, and go.
 
+use arrayvec::ArrayVec;
 use tidewire_core::count::Discard;
-use tidewire_core::handshake::{self, EndReason, SrtpKeys};
+use tidewire_core::handshake::{self, EndReason, Fingerprint, SrtpKeys};
 use tidewire_core::ice::IceLite;
 use tidewire_core::id::ConnectionId;
-use tidewire_core::limits::{CONNECTIONS_MAX, PARTING_MAX};
+use tidewire_core::limits::{CONNECTIONS_MAX, MEDIA_SECTIONS_MAX, PARTING_MAX};
 use tidewire_core::machine::{Egress, Path};
 use tidewire_core::message::CloseReason;
 use tidewire_core::negotiate::{Agreement, Credentials};
 use tidewire_core::time::Instant;
 
 use super::SessionTable;
-use crate::command::{Event, OpenDownstream, OpenUpstream, PublicationId, SessionId};
+use crate::command::{Carried, Event, OpenDownstream, OpenUpstream, PublicationId, SessionId};
 use crate::connection::{Connection, Role};
 use crate::delivery::Delivery;
-use crate::downstream::Downstream;
+use crate::downstream::{Downstream, Stream};
 use crate::session::Session;
-use crate::upstream::Upstream;
+use crate::upstream::{TrackKey, Upstream};
 
 impl SessionTable {
     pub(super) fn open_upstream(&mut self, now: Instant, open: OpenUpstream) {
         let slot = open.connection.slot;
-        if !self.open(now, open.connection, open.local, &open.agreement, Role::Upstream) {
+        let Agreement { remote, fingerprint, .. } = open.agreement;
+        if !self.open(now, open.connection, (open.local, remote), fingerprint, Role::Upstream) {
             return;
         }
         let ssrc = self.random.next_u32();
@@ -32,16 +34,45 @@ impl SessionTable {
     }
 
     pub(super) fn open_downstream(&mut self, now: Instant, open: OpenDownstream) {
-        let mut downstream =
-            Downstream::new(open.session, open.publication, open.cname, &open.agreement, &mut self.random);
-        let publisher = self.session(open.session).publisher(open.publication);
-        if let Some((slot, upstream)) = publisher.and_then(|slot| Some((slot, self.upstreams.at(slot)?))) {
-            downstream.attach(slot, upstream);
-        }
-        if self.open(now, open.connection, open.local, &open.agreement, Role::Downstream(Box::new(downstream))) {
-            self.session(open.session).watch(open.publication, open.connection.slot);
+        let publications = publications(&open.streams);
+        let downstream = Downstream::new(open.session, open.streams, &mut self.random);
+        let role = Role::Downstream(Box::new(downstream));
+        if self.open(now, open.connection, (open.local, open.remote), open.fingerprint, role) {
             self.deliveries.put(open.connection.slot, Delivery::default());
+            self.watch(open.connection.slot, open.session, &publications);
         }
+    }
+
+    /// Ends some of a downstream's streams, and begins others. What begins asks for its key frames at once.
+    pub(super) fn change_downstream<E: Egress>(
+        &mut self,
+        now: Instant,
+        id: ConnectionId,
+        ended: &[u32],
+        begun: Vec<Carried>,
+        egress: &mut E,
+    ) {
+        let Some(connection) = self.connections.at_mut(id.slot).filter(|connection| connection.id == id) else {
+            return;
+        };
+        let Role::Downstream(downstream) = &mut connection.role else { return };
+        let session = downstream.session;
+        let ended = downstream.end(ended);
+        let left: Vec<_> = ended.iter().map(Stream::publication).filter(|one| !downstream.watches(*one)).collect();
+        let publications = publications(&begun);
+        downstream.begin(begun, &mut self.random);
+        if let Some((mut way, _)) = connection.way(now, egress) {
+            way.say_goodbye(&ended);
+        }
+        let has_keys = connection.protection.is_some();
+        for publication in left {
+            self.session(session).unwatch(publication, id.slot);
+        }
+        self.watch(id.slot, session, &publications);
+        if has_keys {
+            self.want_starving(now, id.slot, egress);
+        }
+        self.drop_if_empty(session);
     }
 
     /// Keys are in: a viewer is served from now on, and its key frame is asked for at once.
@@ -54,22 +85,19 @@ impl SessionTable {
             Role::Downstream(downstream) => Some(downstream.session),
         };
         self.events.push_back(Event::Connected { connection: id });
-        let publisher = match viewer {
+        match viewer {
             None => {
                 if early_media {
                     self.want_all_key_frames(now, id.slot);
                 }
-                id.slot
+                self.send_feedback(now, id.slot, egress);
+                self.arm_feedback(id.slot);
             }
             Some(session) => {
                 self.session(session).add_viewer(id.slot);
-                let Some(publisher) = self.publisher_of(id.slot) else { return };
-                self.want_starving(now, publisher, id.slot);
-                publisher
+                self.want_starving(now, id.slot, egress);
             }
-        };
-        self.send_feedback(now, publisher, egress);
-        self.arm_feedback(publisher);
+        }
     }
 
     /// Ends a connection: goodbye to the client, everything about it given back, control told. Unknown ones are ignored.
@@ -86,7 +114,7 @@ impl SessionTable {
         }
         match &connection.role {
             Role::Upstream => self.unpublish(id.slot),
-            Role::Downstream(downstream) => self.leave(downstream.session, downstream.publication, id.slot),
+            Role::Downstream(downstream) => self.leave(downstream, id.slot),
         }
         if connection.handshaking {
             // Not bounded by the queue's limit: one per connection, and the thread must not keep what nobody has.
@@ -148,16 +176,25 @@ impl SessionTable {
         self.parting.push_back((id, path));
     }
 
-    fn open(&mut self, now: Instant, id: ConnectionId, local: Credentials, agreement: &Agreement, role: Role) -> bool {
+    /// Takes a place for a connection; `credentials` are this end's and the client's.
+    fn open(
+        &mut self,
+        now: Instant,
+        id: ConnectionId,
+        credentials: (Credentials, Credentials),
+        fingerprint: Fingerprint,
+        role: Role,
+    ) -> bool {
         if id.slot as usize >= CONNECTIONS_MAX || self.connections.at(id.slot).is_some() {
             // Control hands out free slots only; were it wrong, the connection that is there has the better right.
             debug_assert!(false, "slot {id:?} is taken");
             return false;
         }
+        let (local, remote) = credentials;
         let connection = Connection {
             id,
-            ice: IceLite::new(local, agreement.remote.clone(), now),
-            fingerprint: agreement.fingerprint,
+            ice: IceLite::new(local, remote, now),
+            fingerprint,
             handshaking: false,
             protection: None,
             early_media: false,
@@ -181,7 +218,7 @@ impl SessionTable {
         let (Some(upstream), Some(session)) = (self.upstreams.at(slot), self.sessions.at(session.0)) else { return };
         for viewer in session.watchers(publication) {
             if let Some(Role::Downstream(downstream)) = self.connections.at_mut(*viewer).map(|one| &mut one.role) {
-                downstream.attach(slot, upstream);
+                downstream.attach(publication, slot, upstream);
             }
         }
     }
@@ -193,19 +230,38 @@ impl SessionTable {
         if session.unpublish(upstream.publication, slot) {
             for viewer in session.watchers(upstream.publication) {
                 if let Some(Role::Downstream(downstream)) = self.connections.at_mut(*viewer).map(|one| &mut one.role) {
-                    downstream.detach();
+                    downstream.detach(upstream.publication);
                 }
             }
         }
         self.drop_if_empty(upstream.session);
     }
 
-    fn leave(&mut self, session: SessionId, publication: PublicationId, slot: u32) {
-        self.deliveries.take(slot);
-        if let Some(session) = self.sessions.at_mut(session.0) {
-            session.leave(publication, slot);
+    /// A downstream watches these publications from now on, and hears whoever publishes them.
+    fn watch(&mut self, slot: u32, session: SessionId, publications: &[PublicationId]) {
+        for publication in publications {
+            let known = self.session(session);
+            known.watch(*publication, slot);
+            let publisher = known.publisher(*publication);
+            let found = publisher.and_then(|slot| Some((slot, self.upstreams.at(slot)?)));
+            if let (Some((publisher, upstream)), Some(Role::Downstream(downstream))) =
+                (found, self.connections.at_mut(slot).map(|one| &mut one.role))
+            {
+                downstream.attach(*publication, publisher, upstream);
+            }
         }
-        self.drop_if_empty(session);
+    }
+
+    /// A downstream is gone.
+    fn leave(&mut self, downstream: &Downstream, slot: u32) {
+        self.deliveries.take(slot);
+        if let Some(session) = self.sessions.at_mut(downstream.session.0) {
+            session.remove_viewer(slot);
+            for publication in downstream.publications() {
+                session.unwatch(publication, slot);
+            }
+        }
+        self.drop_if_empty(downstream.session);
     }
 
     pub(super) fn drop_if_empty(&mut self, id: SessionId) {
@@ -222,13 +278,26 @@ impl SessionTable {
         }
     }
 
-    fn want_starving(&mut self, now: Instant, publisher: u32, viewer: u32) {
+    /// Asks at once for every key frame that a viewer waits for.
+    fn want_starving<E: Egress>(&mut self, now: Instant, viewer: u32, egress: &mut E) {
         let Some(Role::Downstream(downstream)) = self.connections.at(viewer).map(|one| &one.role) else { return };
-        let Some(upstream) = self.upstreams.at_mut(publisher) else { return };
-        for track in downstream.starving() {
-            upstream.want_key_frame(now, track);
+        let starving: ArrayVec<TrackKey, MEDIA_SECTIONS_MAX> = downstream.starving().take(MEDIA_SECTIONS_MAX).collect();
+        for key in starving {
+            if let Some(upstream) = self.upstreams.at_mut(key.upstream()) {
+                upstream.want_key_frame(now, key.track());
+            }
+            self.send_feedback(now, key.upstream(), egress);
+            self.arm_feedback(key.upstream());
         }
     }
+}
+
+/// The publications that streams are of, each once.
+fn publications(streams: &[Carried]) -> Vec<PublicationId> {
+    let mut publications: Vec<_> = streams.iter().map(|carried| carried.publication).collect();
+    publications.sort_unstable();
+    publications.dedup();
+    publications
 }
 
 /// How the end of a DTLS association is told to the gateway.

@@ -182,6 +182,9 @@ impl Machine for SessionTable {
         match command {
             Command::OpenUpstream(open) => self.open_upstream(now, *open),
             Command::OpenDownstream(open) => self.open_downstream(now, *open),
+            Command::ChangeDownstream { connection, ended, begun } => {
+                self.change_downstream(now, connection, &ended, begun, egress);
+            }
             Command::Restart { connection, local, remote } => {
                 if let Some(connection) = self.connection(connection) {
                     connection.ice.restart(local, remote);

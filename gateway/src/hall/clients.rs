@@ -1,0 +1,226 @@
+//! Clients: registering, a newer token, what the others see of one, the end of one.
+//!
+//! A client's ids come from its token, and are drawn where the token has none. A client id belongs to one client of an
+//! application: who registers under it anew is the same user come back, and replaces what was there; another user is
+//! refused. A token's time gates registering, joining and renewing, not how long a client stays.
+
+use std::collections::BTreeSet;
+
+use tidewire_core::id::{ApplicationId, ChannelKey, ConnectionKey, Label, LinkKey, UpstreamId};
+use tidewire_core::message::client::{EndReason, Event, LeaveReason, Member, Reply};
+
+use super::book::{Book, Client, Seat};
+use super::effects::{About, Caller, Effect};
+use super::{Decision, channels, refuse};
+use crate::limits::{CHANNELS_PER_CLIENT_MAX, CLIENTS_MAX, LEASE, ROLES_MAX};
+use crate::problem::{Code, Problem};
+use crate::token::{ChannelClaim, Claims};
+
+/// Numbers that nobody can guess, drawn for one request.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Fresh(pub [u128; 4]);
+
+impl Fresh {
+    pub fn link(&self) -> LinkKey {
+        LinkKey(self.0[0])
+    }
+
+    pub fn connection(&self) -> ConnectionKey {
+        ConnectionKey(self.0[0])
+    }
+
+    pub fn upstream(&self) -> UpstreamId {
+        UpstreamId(self.0[1])
+    }
+}
+
+/// What a client says of itself when it registers.
+#[derive(Clone, Debug, Default)]
+pub struct Introduction {
+    pub user_alias: Option<Label>,
+    pub device_alias: Option<Label>,
+    pub tag: Option<Label>,
+}
+
+/// A client that may be registered.
+#[derive(Debug)]
+pub struct Newcomer {
+    pub client: Client,
+    pub claims: Vec<(ChannelKey, ChannelClaim)>,
+    /// Who bore its id before.
+    pub replaces: Option<LinkKey>,
+}
+
+/// Judges a registration, before anything is changed for it.
+pub fn newcomer(book: &Book, claims: &Claims, introduction: Introduction, fresh: &Fresh) -> Result<Newcomer, Problem> {
+    check_type(claims, "register")?;
+    let application = application(claims);
+    let member = member(claims, introduction, fresh)?;
+    let claims = seats_claimed(&application, claims)?;
+    let replaces = book.bearer(&application, &member.client_id);
+    match replaces.and_then(|key| book.client(key)) {
+        Some(present) if present.member.user_id != member.user_id => return Err(refuse(Code::ClientIdTaken)),
+        None if book.clients_len() >= CLIENTS_MAX => return Err(refuse(Code::ClientsFull)),
+        _ => {}
+    }
+    for (channel, _) in &claims {
+        channels::check_room(book, channel)?;
+    }
+    let client =
+        Client { application, member, channels: BTreeSet::new(), connections: BTreeSet::new(), lease: None };
+    Ok(Newcomer { client, claims, replaces })
+}
+
+/// Registers a newcomer, once whom it replaces is gone, and seats it in every channel that its token names.
+pub fn register(book: &Book, caller: Caller, newcomer: Newcomer) -> Vec<Effect> {
+    let member = newcomer.client.member.clone();
+    let key = caller.client;
+    let mut effects = vec![Effect::Enter(key, Box::new(newcomer.client))];
+    let mut joined = Vec::with_capacity(newcomer.claims.len());
+    for (channel, claim) in newcomer.claims {
+        let seat = Seat::of(claim);
+        joined.push(channels::snapshot(book, &channel, &seat, key));
+        effects.extend(channels::sit(key, &member, channel, seat));
+    }
+    let lease_s = u32::try_from(LEASE.as_secs()).unwrap_or(u32::MAX);
+    effects.push(Effect::Answer(caller, Ok(Reply::Registered { client: member, key, lease_s, channels: joined })));
+    effects
+}
+
+/// A newer token for the same client: in each channel that it names, and where the client sits, its claim holds.
+pub fn renew(book: &Book, caller: Caller, claims: &Claims) -> Decision {
+    check_type(claims, "register")?;
+    let client = book.client(caller.client).ok_or_else(|| refuse(Code::NotRegistered))?;
+    check_same(client, claims)?;
+    let mut effects = Vec::new();
+    for (channel, claim) in seats_claimed(&client.application, claims)? {
+        if book.seat(caller.client, &channel).is_some() {
+            effects.extend(channels::reseat(book, caller.client, &channel, Seat::of(claim)));
+        }
+    }
+    effects.push(Effect::Answer(caller, Ok(Reply::Done)));
+    Ok(effects)
+}
+
+/// What the others see of a client. What is left out stays; an empty text takes it away.
+pub fn update(book: &Book, caller: Caller, texts: [Option<String>; 3]) -> Decision {
+    let client = book.client(caller.client).ok_or_else(|| refuse(Code::NotRegistered))?;
+    let mut changed = client.clone();
+    let Member { user_alias, device_alias, tag, .. } = &mut changed.member;
+    for (field, text) in [user_alias, device_alias, tag].into_iter().zip(texts) {
+        match text.as_deref() {
+            None => {}
+            Some("") => *field = None,
+            Some(text) => *field = Some(label(text)?),
+        }
+    }
+    let member = changed.member.clone();
+    let mut effects = vec![Effect::Enter(caller.client, Box::new(changed))];
+    for channel in client.channels.iter().filter(|channel| !is_hidden(book, caller.client, channel)) {
+        let event = Event::Updated { channel: channel.channel.clone(), member: member.clone() };
+        effects.push(Effect::Announce {
+            channel: channel.clone(),
+            about: About::Members,
+            but: Some(caller.client),
+            event,
+        });
+    }
+    effects.push(Effect::Answer(caller, Ok(Reply::Done)));
+    Ok(effects)
+}
+
+pub fn unregister(book: &Book, caller: Caller) -> Vec<Effect> {
+    let mut effects = vec![Effect::Answer(caller, Ok(Reply::Done))];
+    effects.extend(end(book, caller.client, EndReason::Unregistered, LeaveReason::Left));
+    effects
+}
+
+/// The end of a client: it leaves all channels, and its connections end.
+pub fn end(book: &Book, key: LinkKey, reason: EndReason, left: LeaveReason) -> Vec<Effect> {
+    let Some(client) = book.client(key) else { return Vec::new() };
+    let mut effects: Vec<_> =
+        client.channels.iter().flat_map(|channel| channels::rise(book, key, channel, left)).collect();
+    effects.push(Effect::Forget(key));
+    effects.push(Effect::End(key, reason));
+    effects
+}
+
+/// Whether a token speaks of this very client: ids that it leaves out are anybody's.
+pub fn check_same(client: &Client, claims: &Claims) -> Result<(), Problem> {
+    let Member { client_id, user_id, device_id, .. } = &client.member;
+    let named = [("clientId", &claims.client_id, client_id), ("userId", &claims.user_id, user_id)];
+    let named = named.into_iter().chain([("deviceId", &claims.device_id, device_id)]);
+    for (name, claimed, own) in named {
+        if claimed.as_deref().is_some_and(|claimed| claimed != own.as_str()) {
+            return Err(Problem::new(Code::TokenClientMismatch, format!("The token's {name} is not this client's.")));
+        }
+    }
+    if application(claims) != client.application {
+        return Err(Problem::new(Code::TokenClientMismatch, "The token is for another application."));
+    }
+    Ok(())
+}
+
+pub fn check_type(claims: &Claims, wanted: &str) -> Result<(), Problem> {
+    // Unset counts as `join`, as it does for WHIP.
+    let kind = claims.kind.as_deref().unwrap_or("join");
+    if kind == wanted {
+        return Ok(());
+    }
+    let shown: String = kind.chars().take(16).collect();
+    Err(Problem::new(Code::TokenTypeForbidden, format!("The token is of type {shown:?}; {wanted} is wanted here.")))
+}
+
+/// Every channel that a token names, each once, with the first claim that names it.
+pub fn seats_claimed(
+    application: &ApplicationId,
+    claims: &Claims,
+) -> Result<Vec<(ChannelKey, ChannelClaim)>, Problem> {
+    if claims.channels.len() > CHANNELS_PER_CLIENT_MAX {
+        return Err(refuse(Code::TooManyChannels));
+    }
+    let mut named = Vec::<(ChannelKey, ChannelClaim)>::new();
+    for claim in &claims.channels {
+        let channel = channels::claimed(application, claim)?;
+        if !named.iter().any(|(known, _)| *known == channel) {
+            named.push((channel, claim.clone()));
+        }
+    }
+    Ok(named)
+}
+
+fn member(claims: &Claims, introduction: Introduction, fresh: &Fresh) -> Result<Member, Problem> {
+    let [_, user, device, client] = fresh.0;
+    if claims.client_roles.len() > ROLES_MAX {
+        return Err(Problem::new(Code::LabelInvalid, format!("The token has more than {ROLES_MAX} roles.")));
+    }
+    Ok(Member {
+        client_id: id(claims.client_id.as_deref(), client)?,
+        user_id: id(claims.user_id.as_deref(), user)?,
+        device_id: id(claims.device_id.as_deref(), device)?,
+        user_alias: introduction.user_alias,
+        device_alias: introduction.device_alias,
+        tag: introduction.tag,
+        roles: claims.client_roles.iter().map(|role| label(role)).collect::<Result<_, _>>()?,
+        region: claims.region.as_deref().map(label).transpose()?,
+    })
+}
+
+fn id(claimed: Option<&str>, drawn: u128) -> Result<Label, Problem> {
+    match claimed {
+        Some(text) => label(text),
+        None => label(&format!("{drawn:032x}")),
+    }
+}
+
+fn label(text: &str) -> Result<Label, Problem> {
+    Label::new(text).map_err(|_| refuse(Code::LabelInvalid))
+}
+
+fn application(claims: &Claims) -> ApplicationId {
+    claims.application_id.as_deref().and_then(|id| ApplicationId::new(id).ok()).unwrap_or_default()
+}
+
+fn is_hidden(book: &Book, key: LinkKey, channel: &ChannelKey) -> bool {
+    book.seat(key, channel).is_some_and(|seat| seat.rights.hidden)
+}

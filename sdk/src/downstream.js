@@ -1,0 +1,140 @@
+// The one connection of a channel that carries everything that is watched there. This end says what is wanted, as a
+// whole; the server offers; each offer is answered in its turn, and only the newest matters.
+
+import { Connection } from "./connection.js";
+import { Latest, pause } from "./timing.js";
+
+/** The pause before a change that was refused is tried once more: the end of what is gone is heard within it. */
+const AGAIN_AFTER_MS = 250;
+/** A change that was refused so often in a row is given up until something else is wanted. */
+const REFUSALS_MAX = 5;
+/** The server's end is gone. */
+const GONE = new Set(["connectionUnknown", "connectionEnded"]);
+
+export class Downstream extends Connection {
+  /** The newest offer that is not answered. */
+  #offer = null;
+  /** What the sections of the newest answer carry. */
+  #sections = [];
+  /** What the gateway knows to be wanted. */
+  #asked = [];
+  #refusals = 0;
+  #asking = new Latest(() => this.#ask());
+  #answering = new Latest(() => this.#answer());
+
+  /** What is wanted may have changed. */
+  _change() {
+    this.#refusals = 0;
+    this.#asking.want();
+  }
+
+  /** An upstream is over: the gateway knows, and what was wanted of it has ended with it. */
+  _miss(id) {
+    this.#asked = this.#asked.filter(({ upstream }) => upstream !== id);
+  }
+
+  _hear(event) {
+    if (event.type !== "offer") return super._hear(event);
+    this.#offer = event;
+    this.#answering.want();
+  }
+
+  async _establish(peer) {
+    this.#offer = null;
+    this.#assign(peer, []);
+    const wants = wantsOf(this.channel.watched);
+    await this.channel._ask({ type: "openDownstream", channel: this.channel.name, wants }, ({ connection }) => {
+      this.#asked = wants;
+      this._name(peer, connection);
+    });
+    this.#asking.want();
+  }
+
+  /** The offer with new credentials follows as an event. */
+  async _restart() {
+    await this.channel._ask({ type: "restart", connection: this._key });
+  }
+
+  _ended(reason, error) {
+    for (const remote of this.channel.watched) remote._assign([]);
+    this.channel._undo(reason, error);
+  }
+
+  async #ask() {
+    const connection = this._key;
+    // While it is being opened, what is wanted is looked at afterwards.
+    if (!connection) return;
+    const wants = wantsOf(this.channel.watched);
+    if (JSON.stringify(wants) === JSON.stringify(this.#asked)) return this.#assign(this.peer, this.#sections);
+    try {
+      await this.channel._ask({ type: "changeDownstream", connection, wants }, () => {
+        if (connection === this._key) this.#asked = wants;
+      });
+      this.#refusals = 0;
+    } catch (error) {
+      if (connection === this._key) await this.#refused(error);
+    }
+  }
+
+  async #refused(error) {
+    if (GONE.has(error.code)) return this._reopen("mediaServerLost");
+    this.#refusals += 1;
+    const passing = error.code === "upstreamUnknown" || error.retryAfterS !== undefined;
+    if (!passing || this.#refusals > REFUSALS_MAX) return this.channel.client._complain(error, this.channel);
+    await pause((error.retryAfterS ?? 0) * 1_000 || AGAIN_AFTER_MS, this.channel.client._life);
+    this.#asking.want();
+  }
+
+  async #answer() {
+    const { peer } = this;
+    const offer = this.#offer;
+    this.#offer = null;
+    if (!peer || offer?.connection !== this._key) return;
+    try {
+      await peer.setRemoteDescription({ type: "offer", sdp: offer.offer });
+      await peer.setLocalDescription(await peer.createAnswer());
+      if (peer !== this.peer) return;
+      this.#assign(peer, offer.sections);
+      // With a newer offer here, its answer is the one that counts.
+      if (!this.#offer) this.#send(offer, peer.localDescription.sdp);
+    } catch (error) {
+      if (peer === this.peer) this.#stumbled(error);
+    }
+  }
+
+  /** The next offer is not kept waiting for the reply. */
+  #send({ connection, revision }, answer) {
+    this.channel._ask({ type: "answer", connection, revision, answer }).catch((error) => {
+      if (connection !== this._key || error.code === "answerOutdated") return;
+      if (GONE.has(error.code)) this._reopen("mediaServerLost");
+      else if (error.code !== "linkLost") this.#stumbled(error);
+    });
+  }
+
+  /** Offer and answer do not fit: only a connection from scratch can be trusted. */
+  #stumbled(error) {
+    this.channel.client._complain(error, this.channel);
+    this._reopen("answerInvalid");
+  }
+
+  /** Gives each remote media its tracks; those of others are taken away first, since sections serve one after another. */
+  #assign(peer, sections) {
+    this.#sections = sections;
+    const transceivers = new Map(peer.getTransceivers().map((transceiver) => [transceiver.mid, transceiver]));
+    const carried = sections.map((section) => ({ ...section, transceiver: transceivers.get(section.mid) }));
+    const given = [...this.channel.watched].map((remote) => [remote, carried.filter((section) => remote._is(section))]);
+    for (const [remote, sections] of given) remote._keep(sections);
+    for (const [remote, sections] of given) remote._assign(sections);
+  }
+}
+
+/** One want for each source, whoever watches it how often, in an order that does not depend on who came first. */
+function wantsOf(watched) {
+  const wants = new Map();
+  for (const { source, wanted } of watched) {
+    const key = JSON.stringify(source);
+    const { audio = false, video = false } = wants.get(key) ?? {};
+    wants.set(key, { ...source, audio: audio || wanted.audio, video: video || wanted.video });
+  }
+  return [...wants.keys()].sort().map((key) => wants.get(key)).filter(({ audio, video }) => audio || video);
+}

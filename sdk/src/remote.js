@@ -1,0 +1,152 @@
+// Media of somebody else's, as it is watched: a stream that stays, tracks that come and go in it.
+
+import { Emitter } from "./events.js";
+import { ofSections } from "./stats.js";
+
+const KINDS = ["audio", "video"];
+
+export class RemoteMedia extends Emitter {
+  #channel;
+  #source;
+  #wanted;
+  #state = "waiting";
+  #upstream;
+  #stream = new MediaStream();
+  /** By kind, the section of the connection that it comes by. */
+  #sections = {};
+
+  constructor(channel, source, { audio = true, video = true } = {}) {
+    super();
+    this.#channel = channel;
+    this.#source = source;
+    this.#wanted = { audio, video };
+    this.#upstream = channel._find(source);
+  }
+
+  get channel() {
+    return this.#channel;
+  }
+
+  get source() {
+    return this.#source;
+  }
+
+  get state() {
+    return this.#state;
+  }
+
+  get stream() {
+    return this.#stream;
+  }
+
+  get audioTrack() {
+    return this.#track("audio");
+  }
+
+  get videoTrack() {
+    return this.#track("video");
+  }
+
+  get upstream() {
+    return this.#upstream;
+  }
+
+  get member() {
+    const clientId = this.#upstream?.clientId;
+    return (clientId !== undefined && this.#channel.members.get(clientId)) || null;
+  }
+
+  get wanted() {
+    return this.#wanted;
+  }
+
+  get level() {
+    const receiver = this.#sections.audio?.transceiver.receiver;
+    return receiver?.getSynchronizationSources?.()[0]?.audioLevel ?? 0;
+  }
+
+  want({ audio = this.#wanted.audio, video = this.#wanted.video }) {
+    this.#wanted = { audio, video };
+    if (this.#state !== "ended") this.#channel._change();
+  }
+
+  async stats() {
+    const mids = KINDS.map((kind) => this.#sections[kind]?.mid).filter((mid) => mid !== undefined);
+    if (mids.length === 0) return null;
+    return ofSections(await this.#channel.downstream.stats(), mids);
+  }
+
+  close() {
+    this._end();
+  }
+
+  /** Whether a section of an offer is for it. */
+  _is({ kind, upstream, mediaId }) {
+    return this.#wanted[kind] && (upstream ? upstream === this.#source.upstream : mediaId === this.#source.mediaId);
+  }
+
+  /** Gives up the tracks that do not come by these sections any more. */
+  _keep(sections) {
+    for (const kind of KINDS) {
+      const track = this.#track(kind);
+      if (track && !sections.some(({ transceiver }) => transceiver?.receiver.track === track)) this.#put(kind, null);
+    }
+  }
+
+  _assign(sections) {
+    this._keep(sections);
+    for (const section of sections) {
+      if (section.transceiver && this.#track(section.kind) !== section.transceiver.receiver.track) this.#put(section.kind, section);
+    }
+    this.#judge();
+  }
+
+  /** What is published may have changed. */
+  _look() {
+    const upstream = this.#channel._find(this.#source);
+    if (upstream === this.#upstream) return;
+    this.#upstream = upstream;
+    this._emit("upstream", { upstream });
+    this.#judge();
+  }
+
+  _end() {
+    if (this.#state === "ended") return;
+    this.#turn("ended");
+    this._keep([]);
+    this.#channel._unwatch(this);
+  }
+
+  #track(kind) {
+    return this.#sections[kind]?.transceiver.receiver.track ?? null;
+  }
+
+  #put(kind, section) {
+    const before = this.#track(kind);
+    if (before) {
+      before.onunmute = null;
+      this.#stream.removeTrack(before);
+    }
+    if (section) this.#sections[kind] = section;
+    else delete this.#sections[kind];
+    const track = this.#track(kind);
+    if (track) {
+      track.onunmute = () => this.#judge();
+      this.#stream.addTrack(track);
+    }
+    this._emit("track", { kind, track });
+  }
+
+  /** It is live when it has a track and somebody publishes it, be it that this client is not told of upstreams. */
+  #judge() {
+    if (this.#state === "ended") return;
+    const tracks = this.#stream.getTracks();
+    this.#turn(tracks.some((track) => this.#upstream || !track.muted) ? "live" : "waiting");
+  }
+
+  #turn(state) {
+    if (state === this.#state) return;
+    this.#state = state;
+    this._emit("state", { state });
+  }
+}

@@ -1,0 +1,63 @@
+// Waiting: pauses that grow, pauses that can be cut short, and work of which only the latest matters.
+
+const PAUSE_MS_MIN = 100;
+const PAUSE_MS_MAX = 5_000;
+
+/** Pauses between attempts: 100 ms, doubling to 5 s, a random part taken off so that clients do not return in step. */
+export class Backoff {
+  #pauseMs = PAUSE_MS_MIN;
+
+  next() {
+    const pauseMs = this.#pauseMs * (1 - Math.random() / 2);
+    this.#pauseMs = Math.min(this.#pauseMs * 2, PAUSE_MS_MAX);
+    return pauseMs;
+  }
+
+  reset() {
+    this.#pauseMs = PAUSE_MS_MIN;
+  }
+}
+
+/** Resolves after `ms`, or as soon as the signal says so. */
+export function pause(ms, signal) {
+  return new Promise((resolve) => {
+    if (signal?.aborted) return resolve();
+    const end = () => {
+      clearTimeout(timer);
+      signal?.removeEventListener("abort", end);
+      resolve();
+    };
+    const timer = setTimeout(end, ms);
+    signal?.addEventListener("abort", end);
+  });
+}
+
+/**
+ * Does something as often as needed for the newest state to be taken up, never twice at a time. What is asked for in one
+ * turn of the page's loop, or while it is being done, is done once.
+ */
+export class Latest {
+  #act;
+  #wanted = false;
+  #running = false;
+
+  /** `act` returns a promise that does not reject. */
+  constructor(act) {
+    this.#act = act;
+  }
+
+  want() {
+    this.#wanted = true;
+    if (!this.#running) void this.#run();
+  }
+
+  async #run() {
+    this.#running = true;
+    await null;
+    while (this.#wanted) {
+      this.#wanted = false;
+      await this.#act();
+    }
+    this.#running = false;
+  }
+}

@@ -1,0 +1,175 @@
+// Media of this client's, offered by this end. Follows its `LocalMedia`: a change of device is a change of track without
+// a word to the server, a mute is told to the others, a kind of media that it did not have takes another connection.
+
+import { Connection } from "./connection.js";
+import { credentials, restarted } from "./sdp.js";
+import { Latest } from "./timing.js";
+
+export class Upstream extends Connection {
+  #media;
+  #options;
+  #upstream = "";
+  #said;
+  #senders = {};
+  #offs;
+  #saying = new Latest(() => this.#say());
+
+  constructor(channel, media, options) {
+    super(channel);
+    this.#media = media;
+    this.#options = { content: media.content, maxBitrate: null, ...options };
+    this.#said = this.#now();
+    this.#offs = [
+      media.on("track", ({ kind, track }) => this.#follow(kind, track)),
+      media.on("muted", () => this.#notice()),
+      media.on("ended", () => void this.close()),
+    ];
+  }
+
+  get upstream() {
+    return this.#upstream;
+  }
+
+  get mediaId() {
+    return this.#options.mediaId;
+  }
+
+  get media() {
+    return this.#media;
+  }
+
+  get content() {
+    return this.#options.content;
+  }
+
+  get tag() {
+    return this.#options.tag;
+  }
+
+  get audioMuted() {
+    return this.#media.audioMuted;
+  }
+
+  get videoMuted() {
+    return this.#media.videoMuted;
+  }
+
+  mute(muted) {
+    this.#media.mute(muted);
+  }
+
+  async update({ content = this.content, tag = this.tag }) {
+    Object.assign(this.#options, { content, tag: tag || undefined });
+    this._emit("updated", this.#now());
+    await this.#tell();
+  }
+
+  async replaceTrack(track) {
+    await this.#media._replace(track.kind, track);
+  }
+
+  async limit(maxBitrate) {
+    this.#options.maxBitrate = maxBitrate;
+    await limit(this.#senders.video, maxBitrate);
+  }
+
+  async close() {
+    const connection = this._key;
+    this._end("requested");
+    if (connection) await this.channel._ask({ type: "close", connection }).catch(() => {});
+  }
+
+  async _establish(peer) {
+    const { mediaId, codecs = [], maxBitrate } = this.#options;
+    this.#senders = {};
+    for (const track of this.#media.stream.getTracks()) {
+      const transceiver = peer.addTransceiver(track, { direction: "sendonly", streams: [this.#media.stream] });
+      prefer(transceiver, track.kind, codecs);
+      this.#senders[track.kind] = transceiver.sender;
+    }
+    await peer.setLocalDescription(await peer.createOffer());
+    const said = (this.#said = this.#now());
+    const offer = peer.localDescription.sdp;
+    const message = { type: "openUpstream", channel: this.channel.name, mediaId, offer, ...said };
+    const { answer } = await this.channel._ask(message, (reply) => {
+      this.#upstream = reply.upstream;
+      this._name(peer, reply.connection);
+      return reply;
+    });
+    if (peer !== this.peer) return;
+    await peer.setRemoteDescription({ type: "answer", sdp: answer });
+    if (maxBitrate) await limit(this.#senders.video, maxBitrate);
+    this.#saying.want();
+  }
+
+  /** RFC 8445 9: new credentials at both ends, the rest of the connection stays as it is. */
+  async _restart(peer) {
+    await peer.setLocalDescription(await peer.createOffer({ iceRestart: true }));
+    const own = credentials(peer.localDescription.sdp);
+    const theirs = await this.channel._ask({ type: "restart", connection: this._key, ...own });
+    if (peer !== this.peer) return;
+    await peer.setRemoteDescription({ type: "answer", sdp: restarted(peer.currentRemoteDescription.sdp, theirs) });
+  }
+
+  _ended(reason) {
+    this.#offs.forEach((off) => off());
+    this.channel._unpublish(this, reason);
+  }
+
+  async #follow(kind, track) {
+    const sender = this.#senders[kind];
+    if (!sender && track) return this._reopen("mediaChanged");
+    await sender?.replaceTrack(track).catch((error) => this.channel.client._complain(error, this.channel));
+    this.#notice();
+  }
+
+  #notice() {
+    this._emit("updated", this.#now());
+    this.#saying.want();
+  }
+
+  #now() {
+    const { content, tag } = this.#options;
+    const { audioMuted, videoMuted } = this.#media;
+    return { audioMuted, videoMuted, content, tag };
+  }
+
+  /** Tells the others, unless they know. */
+  async #say() {
+    if (this._key && JSON.stringify(this.#said) !== JSON.stringify(this.#now())) await this.#tell().catch(() => {});
+  }
+
+  async #tell() {
+    const said = this.#now();
+    const connection = this._key;
+    if (!connection) return;
+    try {
+      await this.channel._ask({ type: "updateUpstream", connection, ...said });
+      this.#said = said;
+    } catch (error) {
+      // The server's end went away unheard.
+      if (error.code === "connectionUnknown" && connection === this._key) this._reopen("mediaServerLost");
+      throw error;
+    }
+  }
+}
+
+/** Puts the codecs named in front, each with all its forms; the others follow as the browser has them. */
+function prefer(transceiver, kind, names) {
+  const known = RTCRtpSender.getCapabilities?.(kind)?.codecs ?? [];
+  const rank = ({ mimeType }) => {
+    const at = names.findIndex((name) => mimeType.toLowerCase() === `${kind}/${name.toLowerCase()}`);
+    return at < 0 ? names.length : at;
+  };
+  if (!known.some((codec) => rank(codec) < names.length)) return;
+  transceiver.setCodecPreferences?.([...known].sort((a, b) => rank(a) - rank(b)));
+}
+
+async function limit(sender, maxBitrate) {
+  const parameters = sender?.getParameters();
+  for (const encoding of parameters?.encodings ?? []) {
+    if (maxBitrate) encoding.maxBitrate = maxBitrate;
+    else delete encoding.maxBitrate;
+  }
+  await sender?.setParameters(parameters);
+}

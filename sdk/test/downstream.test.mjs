@@ -1,0 +1,222 @@
+// What is watched: wants that become one request, offers that are answered one after another, tracks that find their tile.
+
+import assert from "node:assert/strict";
+import { afterEach, beforeEach, test } from "node:test";
+
+import { channel as snapshot, Gateway, upstream } from "./lib/gateway.mjs";
+import { faults, peers } from "./lib/peers.mjs";
+import { until } from "./lib/until.mjs";
+
+const { Client } = await import("../tidewire.js");
+
+let gateway;
+let client;
+let channel;
+let errors;
+
+beforeEach(async () => {
+  peers.length = 0;
+  gateway = await Gateway.start({ openDownstream: () => ({ type: "downstreamOpened", connection: `c${connections() + 1}` }) });
+  gateway.channels = [snapshot("sea", { upstreams: [upstream("a"), upstream("b"), upstream("c", { mediaId: "main" })] })];
+  client = new Client({ url: gateway.url, token: "token" });
+  errors = [];
+  client.on("error", ({ error }) => errors.push(error.code));
+  [channel] = await client.register();
+});
+
+afterEach(async () => {
+  await client.unregister();
+  await gateway.stop();
+  assert.deepEqual([gateway.faults, faults.splice(0), errors], [[], [], []]);
+});
+
+const connections = () => peers.length - 1;
+const wants = (request) => request?.wants.map(({ upstream: id, mediaId, audio, video }) => `${id ?? mediaId}:${audio ? "a" : ""}${video ? "v" : ""}`).join(" ");
+const changes = () => gateway.asked("changeDownstream");
+
+/** `sections` as "0=video:a": the mid, the kind, the upstream. */
+function offer(revision, text, connection = "c1") {
+  const sections = text.split(" ").filter(Boolean).map((section) => {
+    const [, mid, kind, id] = /(\d+)=(\w+):(\w+)/.exec(section);
+    return { mid, kind, ...(id === "main" ? { mediaId: id } : { upstream: id }) };
+  });
+  gateway.tell({ type: "offer", connection, revision, offer: text, sections });
+}
+
+async function opened() {
+  await until("a downstream", () => gateway.asked("openDownstream").length === 1);
+}
+
+async function answered(revision) {
+  await until(`answer ${revision}`, () => gateway.asked("answer").some((answer) => answer.revision === revision));
+}
+
+test("what is wanted in one turn of the loop is asked for at once", async () => {
+  channel.subscribe("a");
+  channel.subscribe(channel.upstreams.get("b"), { video: false });
+  channel.watch("main");
+  await opened();
+  assert.equal(wants(gateway.asked("openDownstream")[0]), "main:av a:av b:a");
+  assert.equal(gateway.asked("openDownstream")[0].channel, "sea");
+});
+
+test("changes while one is under way become one", async () => {
+  let release;
+  gateway.answers.changeDownstream = () => new Promise((resolve) => (release = resolve));
+  const first = channel.subscribe("a");
+  await opened();
+  channel.subscribe("b");
+  await until("a change", () => changes().length === 1);
+  first.want({ video: false });
+  channel.watch("main");
+  first.want({ audio: false, video: true });
+  gateway.answers.changeDownstream = undefined;
+  release();
+  await until("the next change", () => changes().length === 2);
+  assert.deepEqual(changes().map(wants), ["a:av b:av", "main:av a:v b:av"]);
+});
+
+test("offers are taken one at a time, and only the newest is answered", async () => {
+  channel.subscribe("a");
+  await opened();
+  offer(1, "0=audio:a 1=video:a");
+  offer(2, "0=audio:a 1=video:a");
+  offer(3, "0=audio:a 1=video:a 2=video:b");
+  await answered(3);
+  assert.ok(gateway.asked("answer").length < 3);
+  assert.equal(peers[0].getTransceivers().length, 3);
+});
+
+test("an answer that comes too late is no error", async () => {
+  gateway.answers.answer = ({ revision }) => (revision === 1 ? { refused: { code: "answerOutdated" } } : { type: "done" });
+  channel.subscribe("a");
+  await opened();
+  offer(1, "0=audio:a");
+  await answered(1);
+  offer(2, "0=audio:a");
+  await answered(2);
+  assert.equal(peers.length, 1);
+});
+
+test("tracks find their media, and a section that serves another takes its track along", async () => {
+  const [a, b] = [channel.subscribe("a"), channel.subscribe("b")];
+  await opened();
+  offer(1, "0=audio:a 1=video:a");
+  await answered(1);
+  const video = a.videoTrack;
+  assert.deepEqual([a.state, b.state, a.stream.getTracks().length], ["live", "waiting", 2]);
+  offer(2, "0=audio:a 1=video:b");
+  await answered(2);
+  assert.deepEqual([a.videoTrack, b.videoTrack, b.stream.getTracks()], [null, video, [video]]);
+  assert.deepEqual([a.state, b.state], ["live", "live"]);
+});
+
+test("an upstream that closes ends what was subscribed, without a word to the gateway", async () => {
+  const a = channel.subscribe("a");
+  channel.subscribe("b");
+  await opened();
+  const ended = a.next("state");
+  gateway.tell({ type: "upstreamClosed", channel: "sea", upstream: "a", reason: "requested" });
+  assert.deepEqual(await ended, { state: "ended" });
+  await channel.send("a round trip");
+  assert.equal(changes().length, 0);
+  assert.equal(channel.watched.size, 1);
+});
+
+test("a media id is waited for, and goes on with its next publisher", async () => {
+  const main = channel.watch("main");
+  const later = channel.watch("later");
+  await opened();
+  offer(1, "0=video:main");
+  await answered(1);
+  assert.deepEqual([main.state, later.state], ["live", "waiting"]);
+  assert.equal(main.upstream.upstream, "c");
+  const { stream } = main;
+  gateway.tell({ type: "upstreamClosed", channel: "sea", upstream: "c", reason: "peerClosed" });
+  assert.deepEqual(await main.next("upstream"), { upstream: null });
+  gateway.tell({ type: "upstreamOpened", channel: "sea", upstream: upstream("d", { mediaId: "main" }) });
+  const { upstream: next } = await main.next("upstream");
+  assert.deepEqual([next.upstream, main.stream, main.stream.getTracks().length], ["d", stream, 1]);
+});
+
+test("a second tile of the same upstream gets its tracks without an offer", async () => {
+  const first = channel.subscribe("a");
+  await opened();
+  offer(1, "0=video:a");
+  await answered(1);
+  const second = channel.subscribe("a");
+  await second.next("track");
+  assert.equal(second.videoTrack, first.videoTrack);
+  assert.equal(changes().length, 0);
+  first.close();
+  await channel.send("a round trip");
+  assert.equal(changes().length, 0);
+  second.close();
+  await until("nothing is wanted", () => changes().length === 1);
+  assert.equal(wants(changes()[0]), "");
+});
+
+test("a change that names what has just gone is made again without it", async () => {
+  const a = channel.subscribe("a");
+  await opened();
+  gateway.answers.changeDownstream = () => {
+    gateway.answers.changeDownstream = undefined;
+    gateway.tell({ type: "upstreamClosed", channel: "sea", upstream: "a", reason: "requested" });
+    return { refused: { code: "upstreamUnknown" } };
+  };
+  channel.subscribe("b");
+  await until("the second change", () => changes().length === 2);
+  assert.equal(a.state, "ended");
+  assert.deepEqual(changes().map(wants), ["a:av b:av", "b:av"]);
+});
+
+test("a downstream that the server gave up is opened again, under the same streams", async () => {
+  const a = channel.subscribe("a");
+  await opened();
+  offer(1, "0=video:a");
+  await answered(1);
+  const before = a.videoTrack;
+  gateway.tell({ type: "closed", connection: "c1", reason: "mediaServerLost" });
+  await until("another downstream", () => gateway.asked("openDownstream").length === 2);
+  assert.deepEqual([a.state, a.videoTrack, peers[0].closed], ["waiting", null, true]);
+  offer(1, "0=video:a", "c2");
+  await a.next("track");
+  assert.notEqual(a.videoTrack, before);
+  assert.equal(a.state, "live");
+});
+
+test("a network that fails is mended by an ICE restart, then by another connection", async (t) => {
+  const { setTimeout } = globalThis;
+  t.mock.method(globalThis, "setTimeout", (act, ms, ...more) => setTimeout(act, ms / 50, ...more));
+  channel.subscribe("a");
+  await opened();
+  peers[0].become("connected");
+  assert.equal(channel.downstream.state, "live");
+  peers[0].become("disconnected");
+  assert.equal(channel.downstream.state, "interrupted");
+  await until("a restart", () => gateway.asked("restart").length === 1);
+  peers[0].become("connected");
+  assert.equal(channel.downstream.state, "live");
+  peers[0].become("failed");
+  await until("another downstream", () => gateway.asked("openDownstream").length === 2, 10_000);
+  assert.equal(gateway.asked("restart").length, 5);
+  assert.deepEqual(gateway.asked("close").map(({ connection }) => connection), ["c1"]);
+});
+
+test("what is watched is watched again after the gateway has forgotten the client", async () => {
+  channel.subscribe("a");
+  channel.watch("main");
+  await opened();
+  gateway.channels = [snapshot("sea", { upstreams: [upstream("d", { mediaId: "main" })] })];
+  gateway.forget();
+  await until("another downstream", () => gateway.asked("openDownstream").length === 2);
+  assert.equal(wants(gateway.asked("openDownstream")[1]), "main:av");
+});
+
+test("leaving ends everything that was watched", async () => {
+  const a = channel.subscribe("a");
+  await opened();
+  await channel.leave();
+  assert.deepEqual([a.state, peers[0].closed, channel.downstream, client.channels.size], ["ended", true, null, 0]);
+  assert.throws(() => channel.subscribe("b"), { code: "channelLeft" });
+});

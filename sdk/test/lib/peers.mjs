@@ -1,0 +1,151 @@
+// Peer connections and media of the tests' own: as much of WebRTC as its order of calls. Descriptions are
+// lists of sections, written as SDP would be; two negotiation steps at a time, or one in the wrong state, are faults.
+
+export const faults = [];
+export const peers = [];
+
+class Track {
+  enabled = true;
+  muted = false;
+  stopped = false;
+  onended = null;
+  static count = 0;
+
+  constructor(kind) {
+    this.kind = kind;
+    this.id = `${kind}-${(Track.count += 1)}`;
+    this.label = this.id;
+  }
+
+  stop() {
+    this.stopped = true;
+  }
+}
+
+export const track = (kind) => new Track(kind);
+
+class Stream {
+  #tracks = new Set();
+
+  constructor(tracks = []) {
+    tracks.forEach((each) => this.#tracks.add(each));
+  }
+
+  getTracks() {
+    return [...this.#tracks];
+  }
+
+  addTrack(each) {
+    this.#tracks.add(each);
+  }
+
+  removeTrack(each) {
+    this.#tracks.delete(each);
+  }
+}
+
+class Sender {
+  #encodings = [{}];
+
+  constructor(each) {
+    this.track = each;
+  }
+
+  async replaceTrack(each) {
+    this.track = each;
+  }
+
+  getParameters() {
+    return { encodings: this.#encodings };
+  }
+
+  async setParameters({ encodings }) {
+    this.#encodings = encodings;
+  }
+}
+
+class Peer {
+  connectionState = "new";
+  signalingState = "stable";
+  onconnectionstatechange = null;
+  #transceivers = [];
+  #isBusy = false;
+  #credentials = 1;
+  closed = false;
+
+  constructor() {
+    peers.push(this);
+  }
+
+  addTransceiver(each, { direction }) {
+    const transceiver = { mid: String(this.#transceivers.length), direction, sender: new Sender(each) };
+    this.#transceivers.push(transceiver);
+    return transceiver;
+  }
+
+  getTransceivers() {
+    return this.#transceivers;
+  }
+
+  createOffer({ iceRestart = false } = {}) {
+    if (iceRestart) this.#credentials += 1;
+    const lines = this.#transceivers.map(({ mid, sender }) => `m=${sender.track.kind}\r\na=mid:${mid}`);
+    return this.#step("stable", () => ({ type: "offer", sdp: this.#written(lines) }));
+  }
+
+  createAnswer() {
+    return this.#step("have-remote-offer", () => ({ type: "answer", sdp: this.#written([this.remoteDescription.sdp]) }));
+  }
+
+  setLocalDescription(description) {
+    const from = description.type === "offer" ? "stable" : "have-remote-offer";
+    return this.#step(from, () => {
+      this.localDescription = description;
+      this.signalingState = description.type === "offer" ? "have-local-offer" : "stable";
+    });
+  }
+
+  setRemoteDescription(description) {
+    const from = description.type === "offer" ? "stable" : "have-local-offer";
+    return this.#step(from, () => {
+      this.remoteDescription = this.currentRemoteDescription = description;
+      this.signalingState = description.type === "offer" ? "have-remote-offer" : "stable";
+      if (description.type === "offer") this.#receive(description.sdp);
+    });
+  }
+
+  /** As the network would have it. */
+  become(state) {
+    this.connectionState = state;
+    this.onconnectionstatechange?.();
+  }
+
+  close() {
+    this.closed = true;
+  }
+
+  #receive(sdp) {
+    for (const [, mid, kind] of sdp.matchAll(/(\d+)=(audio|video)/g)) {
+      if (this.#transceivers.some((transceiver) => transceiver.mid === mid)) continue;
+      this.#transceivers.push({ mid, receiver: { track: new Track(kind) } });
+    }
+  }
+
+  #written(lines) {
+    return [`a=ice-ufrag:u${this.#credentials}`, `a=ice-pwd:p${this.#credentials}`, ...lines].join("\r\n");
+  }
+
+  async #step(from, act) {
+    if (this.#isBusy) faults.push("two steps at a time");
+    this.#isBusy = true;
+    await new Promise((resolve) => setTimeout(resolve, 2));
+    this.#isBusy = false;
+    if (this.closed) throw new Error("the peer is closed");
+    if (this.signalingState !== from) faults.push(`a step out of ${this.signalingState}, not ${from}`);
+    return act();
+  }
+}
+
+globalThis.RTCPeerConnection = Peer;
+globalThis.RTCRtpSender = { getCapabilities: () => ({ codecs: [] }) };
+globalThis.MediaStream = Stream;

@@ -1,0 +1,149 @@
+// What is published: the offer of this end, mutes that are told, tracks that change without a word, what brings it back.
+
+import assert from "node:assert/strict";
+import { afterEach, beforeEach, test } from "node:test";
+
+import { Gateway } from "./lib/gateway.mjs";
+import { faults, peers, track } from "./lib/peers.mjs";
+import { until } from "./lib/until.mjs";
+
+const { Client, LocalMedia } = await import("../tidewire.js");
+
+let gateway;
+let client;
+let channel;
+let media;
+
+beforeEach(async () => {
+  peers.length = 0;
+  const opened = () => ({ type: "upstreamOpened", connection: `c${peers.length}`, upstream: `u${peers.length}`, answer: "a=ice-ufrag:s1\r\na=ice-pwd:t1\r\na=candidate:1 1 udp 1 ::1 1 typ host\r\nm=video" });
+  gateway = await Gateway.start({ openUpstream: opened });
+  client = new Client({ url: gateway.url, token: "token" });
+  [channel] = await client.register();
+  media = LocalMedia.of(new MediaStream([track("audio"), track("video")]));
+});
+
+afterEach(async () => {
+  await client.unregister();
+  await gateway.stop();
+  assert.deepEqual([gateway.faults, faults.splice(0)], [[], []]);
+});
+
+const told = () => gateway.asked("updateUpstream").map(({ audioMuted, videoMuted, content, tag }) => ({ audioMuted, videoMuted, content, tag }));
+
+test("a publication says what it is", async () => {
+  media.mute({ video: true });
+  const upstream = await channel.publish(media, { mediaId: "main", tag: "stage", maxBitrate: 300_000 });
+  const { type, offer, ...said } = gateway.asked("openUpstream")[0];
+  assert.deepEqual(said, { channel: "sea", mediaId: "main", audioMuted: false, videoMuted: true, content: "camera", tag: "stage" });
+  assert.match(offer, /m=audio[^]*m=video/);
+  assert.deepEqual([upstream.upstream, upstream.state, channel.published.has(upstream)], ["u1", "connecting", true]);
+  peers[0].become("connected");
+  assert.equal(upstream.state, "live");
+  const [, video] = peers[0].getTransceivers();
+  assert.equal(video.sender.getParameters().encodings[0].maxBitrate, 300_000);
+  await upstream.limit(null);
+  assert.deepEqual(video.sender.getParameters().encodings, [{}]);
+});
+
+test("mutes are told to the others, the last of many once", async () => {
+  const upstream = await channel.publish(media);
+  upstream.mute({ audio: true });
+  media.mute({ audio: false });
+  media.mute({ audio: true, video: true });
+  await until("told", () => told().length > 0);
+  await channel.send("a round trip");
+  assert.deepEqual(told(), [{ audioMuted: true, videoMuted: true, content: "camera", tag: undefined }]);
+  assert.deepEqual([media.audioTrack.enabled, media.videoTrack.enabled], [false, false]);
+  media.mute({ audio: true });
+  await channel.send("another");
+  assert.equal(told().length, 1);
+});
+
+test("a mute while it is being opened is not forgotten", async () => {
+  const published = channel.publish(media);
+  await until("asked", () => gateway.asked("openUpstream").length === 1);
+  media.mute({ audio: true });
+  await published;
+  await until("told", () => told().length === 1);
+  assert.equal(told()[0].audioMuted, true);
+});
+
+test("another track takes the place of one of its kind without a word", async () => {
+  const upstream = await channel.publish(media);
+  const [before, after] = [media.videoTrack, track("video")];
+  media.mute({ video: true });
+  await upstream.replaceTrack(after);
+  await until("sent", () => peers[0].getTransceivers()[1].sender.track === after);
+  assert.deepEqual([before.stopped, after.enabled, media.videoTrack, peers.length], [true, false, after, 1]);
+});
+
+test("a kind that it did not have takes another connection", async () => {
+  media = LocalMedia.of(new MediaStream([track("audio")]));
+  const upstream = await channel.publish(media, { mediaId: "main" });
+  await upstream.replaceTrack(track("video"));
+  await until("published again", () => gateway.asked("openUpstream").length === 2);
+  assert.match(gateway.asked("openUpstream")[1].offer, /m=video/);
+  await until("under its new name", () => upstream.upstream === "u2");
+  assert.equal(peers[0].closed, true);
+});
+
+test("a network that fails is mended by an ICE restart", async () => {
+  gateway.answers.restart = () => ({ type: "restarted", ufrag: "s2", password: "t2", candidates: ["candidate:2 1 udp 1 ::1 2 typ host"] });
+  const upstream = await channel.publish(media);
+  peers[0].become("connected");
+  peers[0].become("failed");
+  assert.equal(upstream.state, "interrupted");
+  await until("restarted", () => peers[0].remoteDescription.sdp.includes("s2"));
+  const { connection, ufrag, password } = gateway.asked("restart")[0];
+  assert.deepEqual([connection, ufrag, password], ["c1", "u2", "p2"]);
+  assert.equal(peers[0].remoteDescription.sdp, "a=ice-ufrag:s2\r\na=ice-pwd:t2\r\na=candidate:2 1 udp 1 ::1 2 typ host\r\nm=video");
+  peers[0].become("connected");
+  assert.equal(upstream.state, "live");
+});
+
+test("an upstream that the server gave up is published again; one that was replaced is not", async () => {
+  const upstream = await channel.publish(media, { mediaId: "main" });
+  gateway.tell({ type: "closed", connection: "c1", reason: "mediaServerLost" });
+  await until("published again", () => upstream.upstream === "u2");
+  const unpublished = channel.next("unpublished");
+  gateway.tell({ type: "closed", connection: "c2", reason: "replaced" });
+  assert.deepEqual(await unpublished, { upstream, reason: "replaced" });
+  assert.deepEqual([upstream.state, channel.published.size, gateway.asked("openUpstream").length], ["closed", 0, 2]);
+});
+
+test("what was published is published again after the gateway has forgotten the client", async () => {
+  const upstream = await channel.publish(media, { tag: "stage" });
+  await upstream.update({ tag: "", content: "screen" });
+  gateway.forget();
+  await until("published again", () => upstream.upstream === "u2");
+  const { content, tag } = gateway.asked("openUpstream")[1];
+  assert.deepEqual([content, tag], ["screen", undefined]);
+});
+
+test("a refused publication rejects, and is not tried again", async () => {
+  gateway.answers.openUpstream = () => ({ refused: { code: "mediaServerFull", detail: "", retryAfterS: 10 } });
+  await assert.rejects(channel.publish(media), { code: "mediaServerFull", retryAfterS: 10 });
+  assert.deepEqual([channel.published.size, peers[0].closed], [0, true]);
+  await assert.rejects(channel.publish(new MediaStream()), { code: "nothingToSend" });
+});
+
+test("the end of the media is the end of the upstream", async () => {
+  const upstream = await channel.publish(media);
+  media.stop();
+  assert.equal(upstream.state, "closed");
+  await until("closed", () => gateway.asked("close").length === 1);
+  assert.equal(gateway.asked("close")[0].connection, "c1");
+});
+
+test("leaving while it is being opened closes what comes of it", async () => {
+  let release;
+  const opened = gateway.answers.openUpstream;
+  gateway.answers.openUpstream = () => new Promise((resolve) => (release = () => resolve(opened())));
+  const published = assert.rejects(channel.publish(media));
+  await until("asked", () => release);
+  await channel.leave();
+  release();
+  await published;
+  assert.equal(peers[0].closed, true);
+});
