@@ -39,7 +39,7 @@ export class Studio extends Show {
     this.devices = new DeviceDialog(this.frame.root, {
       media: () => this.#camera,
       onSpeaker: () => this.cast.route(),
-      note: "Keys: M microphone, V camera, S screen, C chat, Esc closes what is open.",
+      keys: "M microphone, V camera, S screen, C chat, Esc closes what is open.",
     });
     this.#timer = setInterval(() => this.#drawAir(), 1000);
     this.changed();

@@ -33,7 +33,7 @@ export class Viewer extends Show {
     this.on(this.remote, "state", () => this.changed());
     this.on(this.remote, "upstream", () => this.changed());
     this.cast.follow(this.main, this.remote, "");
-    this.devices = new DeviceDialog(this.frame.root, { media: () => this.#own?.media, onSpeaker: () => this.cast.route(), note: "Keys: A sound, F full screen, H hand, C chat, Esc closes what is open." });
+    this.devices = new DeviceDialog(this.frame.root, { media: () => this.#own?.media, onSpeaker: () => this.cast.route(), keys: "A sound, F full screen, H hand, C chat, Esc closes what is open." });
     this.#applySound();
     // Beside a broadcast people talk; on a phone held sideways there is no room for it.
     if (matchMedia("(min-width: 1100px), (max-width: 860px) and (orientation: portrait)").matches) this.side.open("chat", { takesFocus: false });

@@ -36,7 +36,7 @@ export class Meeting extends Gathering {
     this.devices = new DeviceDialog(this.frame.root, {
       media: () => this.#own.media,
       onSpeaker: () => this.cast.route(),
-      note: "Keys: M microphone, V camera, S share screen, C chat, Esc closes what is open.",
+      keys: "M microphone, V camera, S share screen, C chat, Esc closes what is open.",
     });
     this.changed();
     if (this.media) await this.#own.take(this.media);

@@ -69,13 +69,19 @@ export function showProblem(box, problem) {
   box.replaceChildren(...[h("strong", {}, title), detail && h("p", {}, detail), advice && h("p", {}, advice), code && h("code", {}, code)].filter(Boolean));
 }
 
+/** Whether single keys do something. Who speaks to the computer, or hits keys by accident, switches them off. */
+export const keysWork = {
+  read: () => memory.local.read("keys") !== "off",
+  write: (work) => memory.local.write("keys", work ? "on" : "off"),
+};
+
 /** Single keys that do something, unless somebody is typing. `keys`: by upper-case key, what to do; until `signal` aborts. */
 export function shortcuts(keys, signal) {
   addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey || event.repeat || document.querySelector("dialog[open]")) return;
     const isTyping = event.target.matches?.("input:not([type=range]), textarea, select, [contenteditable]");
     const act = keys[event.key.length === 1 ? event.key.toUpperCase() : event.key];
-    if (!act || (isTyping && event.key !== "Escape")) return;
+    if (!act || (event.key !== "Escape" && (isTyping || !keysWork.read()))) return;
     event.preventDefault();
     act(event);
   }, { signal });
