@@ -54,7 +54,7 @@ for (const [setUp, start] of Object.entries(programs)) {
       for (const viewer of viewers) {
         await viewer.air("Live");
         await viewer.watches("Ada");
-        assert.equal(await viewer.page.textContent("h1"), "The evening tide");
+        assert.equal(await viewer.page.textContent(".channel-head h1"), "The evening tide");
         await viewer.seesAllOfIt();
         await viewer.picture(`broadcast-${viewer.name}`);
       }

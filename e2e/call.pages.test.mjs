@@ -121,29 +121,30 @@ for (const [setUp, start] of Object.entries(programs)) {
 
     test("everything is within reach of the keyboard", async () => {
       const [grace] = await gather("keys", "Grace");
-      const ada = await Person.arrive(browser, server, "Ada");
-      await ada.goto("/call#keys");
-      await ada.page.waitForSelector("#lobby-mic:not(:disabled)");
-      assert.equal(await focused(ada), "name");
-      await ada.page.keyboard.type("Ada");
-      await ada.key("Enter");
-      await ada.watches("Grace");
-      await walkTo(ada, "bar-microphone");
-      await ada.key("ArrowRight");
-      assert.equal(await focused(ada), "bar-camera");
-      await ada.key("Space");
-      await grace.tile("Ada", ({ isDark }) => isDark);
-      await ada.key("c");
-      assert.equal(await focused(ada), "say");
-      await ada.page.keyboard.type("Not one click.");
-      await ada.key("Enter");
+      // Nobody of that name was here: the lobby knows none, and asks.
+      const margaret = await Person.arrive(browser, server, "Margaret");
+      await margaret.goto("/call#keys");
+      await margaret.page.waitForSelector("#lobby-mic:not(:disabled)");
+      assert.equal(await focused(margaret), "name");
+      await margaret.page.keyboard.type("Margaret");
+      await margaret.key("Enter");
+      await margaret.watches("Grace");
+      await walkTo(margaret, "bar-microphone");
+      await margaret.key("ArrowRight");
+      assert.equal(await focused(margaret), "bar-camera");
+      await margaret.key("Space");
+      await grace.tile("Margaret", ({ isDark }) => isDark);
+      await margaret.key("c");
+      assert.equal(await focused(margaret), "say");
+      await margaret.page.keyboard.type("Not one click.");
+      await margaret.key("Enter");
       await grace.reads("Not one click.");
-      await ada.key("Escape");
-      assert.equal(await focused(ada), "bar-camera");
-      await ada.picture("call-keyboard");
-      await walkTo(ada, "bar-leave");
-      await ada.key("Enter");
-      await ada.page.waitForSelector("#ended:not([hidden])");
+      await margaret.key("Escape");
+      assert.equal(await focused(margaret), "bar-camera");
+      await margaret.picture("call-keyboard");
+      await walkTo(margaret, "bar-leave");
+      await margaret.key("Enter");
+      await margaret.page.waitForSelector("#ended:not([hidden])");
       assert.deepEqual(browser.faults(), []);
     });
 

@@ -19,6 +19,8 @@ export class Studio extends Show {
   #liveSince = 0;
   /** Who was invited on stage, by client id. */
   #invited = new Set();
+  /** The hand that was raised last. */
+  #notice;
   #timer;
 
   constructor(title) {
@@ -87,6 +89,7 @@ export class Studio extends Show {
   }
 
   async #grant(member, isOn) {
+    this.#notice?.remove();
     try {
       await this.channel.grant(member.clientId, { sendAudio: isOn, sendVideo: isOn });
       if (isOn) this.#invited.add(member.clientId);
@@ -101,7 +104,8 @@ export class Studio extends Show {
   #sawHand(member, before) {
     if (member.tag !== "hand" || before.tag === "hand") return;
     this.chat.line(`${nameOf(member)} raised a hand`);
-    toast(`${nameOf(member)} raises a hand`, ["Bring on stage", () => this.#grant(member, true)]);
+    this.#notice?.remove();
+    this.#notice = toast(`${nameOf(member)} raises a hand`, ["Bring on stage", () => this.#grant(member, true)]);
   }
 
   async #goOrEnd() {

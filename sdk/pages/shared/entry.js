@@ -92,13 +92,14 @@ function userId() {
 /** What an error means and what helps: `{ title, detail, advice, code, needsToken }`. */
 export function explain(error) {
   const code = error.code === "tokenUnavailable" ? (refusal ?? error.code) : error.code;
+  const needsToken = /^(token|demoToken|channelAction)/.test(code ?? "");
   const [title, advice] = MEANINGS[code] ?? [];
   return {
-    title: title ?? "That did not work",
+    title: title ?? (needsToken ? "The token was refused" : "That did not work"),
     detail: error.detail ?? error.message,
     advice: advice ?? "",
     code: code ?? "",
-    needsToken: /^(token|demoToken|channelAction)/.test(code ?? ""),
+    needsToken,
   };
 }
 
@@ -106,6 +107,7 @@ const TOKEN_COMMAND = "tidewire token --secret … --channel … --type register
 const MEANINGS = {
   demoTokenForbidden: ["This needs a token", `The server makes tokens only for browsers on its own machine. Paste one under “Token”; the server's owner prints it with: ${TOKEN_COMMAND}`],
   tokenUnavailable: ["No token could be had", `Paste one under “Token”. The server's owner prints it with: ${TOKEN_COMMAND}`],
+  tokenParseFailure: ["The token cannot be read", "It may have been cut off when it was copied: it is three parts with dots between."],
   tokenExpired: ["The token's time is over", "Ask for a new one and paste it under “Token”."],
   tokenAuthFailure: ["The token is not this server's", "It was made with another secret than this server's."],
   tokenMissingChannelClaim: ["The token is for another channel", "Change the channel, or paste a token that names this one."],

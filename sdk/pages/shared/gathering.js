@@ -19,6 +19,8 @@ export class Gathering {
   #offs = [];
   #end;
   #over = new AbortController();
+  /** What was said last while the chat was closed. */
+  #notice;
 
   /** `label`: “call” or “broadcast”. `hasFaces`: whether people without media get a tile. `tag`: what one is to the others. */
   constructor({ label, hasFaces, tag }) {
@@ -144,7 +146,7 @@ export class Gathering {
   }
 
   #happened(text) {
-    this.chat.line(text);
+    if (this.channel.members.size <= CROWD) this.chat.line(text);
     this.changed();
   }
 
@@ -152,7 +154,8 @@ export class Gathering {
     if (text === undefined) return;
     this.chat.message({ key: from.clientId, name: nameOf(from), text, mine });
     if (mine || this.side.view === "chat") return;
-    toast(`${nameOf(from)}: ${text.length > 80 ? `${text.slice(0, 80)} …` : text}`, ["Open", () => this.side.open("chat")]);
+    this.#notice?.remove();
+    this.#notice = toast(`${nameOf(from)}: ${text.length > 80 ? `${text.slice(0, 80)} …` : text}`, ["Open", () => this.side.open("chat")]);
   }
 
   #allowChat() {
@@ -161,7 +164,10 @@ export class Gathering {
 
   #viewed(view) {
     this.viewed?.(view);
-    if (view === "chat") this.chat.seen();
+    if (view === "chat") {
+      this.#notice?.remove();
+      this.chat.seen();
+    }
     if (view === "people") this.people.draw();
     if (view !== "explain") this.explanation.close();
   }
@@ -172,6 +178,8 @@ export class Gathering {
   }
 }
 
+/** Among more people nobody wants to read who comes and goes. */
+const CROWD = 20;
 /** From then on people want to know what they wait for. */
 const LATE_MS = 4000;
 const DEPARTURES = { leaseExpired: "was away for too long and is gone", kicked: "was removed" };

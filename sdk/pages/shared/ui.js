@@ -42,13 +42,14 @@ export function relabel(button, label, iconName) {
   if (iconName) button.querySelector(".icon").replaceWith(icon(iconName));
 }
 
-/** A short notice that goes by itself, and is read out; `action` is `[label, what to do]`. */
+/** A short notice that goes by itself, and is read out; `action` is `[label, what to do]`. Returns it, to be removed before. */
 export function toast(text, action) {
   const note = h("div.toast", {}, text);
   if (action) note.append(h("button.plain", { type: "button", onclick: () => { note.remove(); action[1](); } }, action[0]));
   toasts().append(note);
   while (toasts().childElementCount > TOASTS_MAX) toasts().firstElementChild.remove();
   setTimeout(() => note.remove(), TOAST_MS);
+  return note;
 }
 
 /** Notices at once: more would hide the page. */
