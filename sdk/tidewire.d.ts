@@ -98,7 +98,7 @@ export type TokenSource = string | (() => string | Promise<string>);
 export type ClientState = "new" | "connecting" | "live" | "interrupted" | "gone";
 
 export interface ClientEvents {
-  /** `since`: the moment (`Date.now()`) at which this state began. `error` only with `gone` and `interrupted`, where known. */
+  /** `since`: the moment (`Date.now()`) at which this state began. `error` with `gone`, where known. */
   state: { state: ClientState; since: number; reason?: EndReason; error?: TidewireError };
   /**
    * The client is registered; `again` when the gateway had forgotten it. Channels were then joined again, what was
@@ -113,16 +113,20 @@ export interface ClientEvents {
   error: { error: TidewireError; channel?: Channel };
 }
 
-/** Why a client is over. */
+/** Why a client is over, or has to register anew. */
 export type EndReason =
+  /** The page asked for it. */
   | "unregistered"
+  /** The same client registered elsewhere: another tab with the same client id, say. */
   | "replaced"
-  | "resumeUnknown"
-  | "protocolViolation"
+  /** Another socket goes on with this client. */
   | "socketReplaced"
-  | "shutdown"
-  /** It had to register anew and was refused. */
-  | "refused";
+  /** A registration was refused; `error` says why. */
+  | "refused"
+  /** It was away for longer than its lease, or the gateway is another one now. It registers anew by itself. */
+  | "resumeUnknown"
+  /** The two ends disagreed about what was said. It registers anew by itself. */
+  | "protocolViolation";
 
 /** One client of one application, on one page. */
 export class Client extends Emitter<ClientEvents> {

@@ -31,6 +31,7 @@ use crate::link::MediaLink;
 use crate::page;
 use crate::problem::{Code, Problem};
 use floor::Shared;
+pub(crate) use respond::problem;
 
 /// What a gateway is told at its start.
 #[derive(Clone)]
@@ -98,16 +99,14 @@ impl Gateway {
             .layer(map_response(respond::share));
         // Nothing of these may be read by another origin's page.
         Router::new()
-            .route("/", get(page::html))
-            .route("/page.js", get(page::script))
-            .route("/page.css", get(page::style))
+            .merge(page::routes())
             .route("/v1/demo-token", get(demo::token))
             .route("/v1/client", get(client::open))
             .method_not_allowed_fallback(async || {
-                respond::problem(&Problem::new(Code::MethodNotAllowed, "Only GET is allowed here."))
+                problem(&Problem::new(Code::MethodNotAllowed, "Only GET is allowed here."))
             })
             .merge(protocol)
-            .fallback(async || respond::problem(&refuse(Code::PathUnknown)))
+            .fallback(async || problem(&refuse(Code::PathUnknown)))
             .with_state(self.clone())
     }
 

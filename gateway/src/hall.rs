@@ -148,14 +148,7 @@ impl Hall {
     }
 
     /// A numbered frame of a client. What cannot be read as a request comes as its refusal.
-    pub fn handle(
-        &mut self,
-        client: LinkKey,
-        n: u64,
-        asked: Result<Asked, Problem>,
-        fresh: &Fresh,
-        now: Instant,
-    ) {
+    pub fn handle(&mut self, client: LinkKey, n: u64, asked: Result<Asked, Problem>, fresh: &Fresh, now: Instant) {
         let Some(line) = self.lines.get_mut(&client).filter(|line| !line.has_ended()) else { return };
         match line.arrived(n) {
             Arrived::New => {}

@@ -1,32 +1,69 @@
-//! The page on which a browser publishes and watches: three static files, built into the program.
+//! The pages and the SDK: static files, built into the program.
 //!
-//! It is a client like any other, over WHIP and WHEP alone. It loads nothing from elsewhere, and says so to the browser.
+//! The pages are clients like any other. They load nothing from elsewhere, and say so to the browser. `/sdk/` serves the
+//! SDK as it stands in the repository, `/pages/` what the pages are made of; a page itself has a path of its own.
 
+use axum::Router;
+use axum::extract::Path;
 use axum::http::header::{self, HeaderName};
-use axum::response::IntoResponse;
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
 
-pub(crate) async fn html() -> impl IntoResponse {
-    file("text/html; charset=utf-8", include_str!("../page/index.html"))
+use crate::hall::refuse;
+use crate::problem::Code;
+
+mod files {
+    include!(concat!(env!("OUT_DIR"), "/files.rs"));
 }
 
-pub(crate) async fn script() -> impl IntoResponse {
-    file("text/javascript; charset=utf-8", include_str!("../page/page.js"))
+/// The routes of everything that is built in.
+pub(crate) fn routes<S: Clone + Send + Sync + 'static>() -> Router<S> {
+    Router::new()
+        .route("/", get(async || first(&["pages/front/index.html", "page/index.html"])))
+        .route("/call", get(async || first(&["pages/call/index.html"])))
+        .route("/broadcast", get(async || first(&["pages/broadcast/index.html"])))
+        .route("/whip", get(async || first(&["pages/whip/index.html", "page/index.html"])))
+        .route("/page.js", get(async || first(&["page/page.js"])))
+        .route("/page.css", get(async || first(&["page/page.css"])))
+        .route("/sdk/{*path}", get(async |Path(path): Path<String>| first(&[&format!("sdk/{path}")])))
+        .route("/pages/{*path}", get(async |Path(path): Path<String>| first(&[&format!("pages/{path}")])))
 }
 
-pub(crate) async fn style() -> impl IntoResponse {
-    file("text/css; charset=utf-8", include_str!("../page/page.css"))
+/// The first of these that is there.
+fn first(paths: &[&str]) -> Response {
+    let found = paths.iter().find_map(|path| {
+        let at = files::FILES.binary_search_by(|(name, _)| (*name).cmp(path)).ok()?;
+        files::FILES.get(at).copied()
+    });
+    match found {
+        Some((path, bytes)) => file(path, bytes).into_response(),
+        None => crate::edge::problem(&refuse(Code::PathUnknown)),
+    }
 }
 
-fn file(media_type: &'static str, text: &'static str) -> impl IntoResponse {
+fn file(path: &str, bytes: &'static [u8]) -> impl IntoResponse {
     let headers: [(HeaderName, &str); 6] = [
-        (header::CONTENT_TYPE, media_type),
+        (header::CONTENT_TYPE, media_type(path)),
         (header::CACHE_CONTROL, "no-cache"),
         (header::CONTENT_SECURITY_POLICY, CONTENT_SECURITY_POLICY),
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
         (header::REFERRER_POLICY, "no-referrer"),
         (header::X_FRAME_OPTIONS, "DENY"),
     ];
-    (headers, text)
+    (headers, bytes)
+}
+
+fn media_type(path: &str) -> &'static str {
+    match path.rsplit_once('.').map_or("", |(_, extension)| extension) {
+        "html" => "text/html; charset=utf-8",
+        "js" | "mjs" => "text/javascript; charset=utf-8",
+        "css" => "text/css; charset=utf-8",
+        "svg" => "image/svg+xml",
+        "png" => "image/png",
+        "webp" => "image/webp",
+        "json" => "application/json",
+        _ => "text/plain; charset=utf-8",
+    }
 }
 
 const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; worker-src blob:; \

@@ -17,7 +17,7 @@ const SILENCE_MS_MAX = 10_000;
 const PROBE_AFTER_MS = 25_000;
 const PROBE = { type: "trickle", connection: "0".repeat(32) };
 const LOOK_EVERY_MS = 2_500;
-/** A socket that lived for so long was a good one: the next is tried at once. */
+/** A socket that lived for so long, or brought anything new, was a good one: the next is tried at once. */
 const STEADY_MS = 1_000;
 /** The gateway lets a client have so many requests under way. */
 const UNANSWERED_MAX = 64;
@@ -38,6 +38,8 @@ export class Link {
   #unseen = 0;
   #lostAt = 0;
   #flowsSince = 0;
+  /** Whether this socket brought a frame that is new. */
+  #wasUseful = false;
   #heardAt = 0;
   #sentAt = 0;
   #backoff = new Backoff();
@@ -116,6 +118,7 @@ export class Link {
     const waiting = this.#outbox.acknowledge(seen) && this.#outbox.beyond(seen);
     if (!waiting) return this.end("resumeUnknown");
     this.#flows = true;
+    this.#wasUseful = false;
     this.#flowsSince = this.#heardAt = Date.now();
     for (const [n, text] of waiting) this.#transmit(n, text);
   }
@@ -139,6 +142,7 @@ export class Link {
       if (arrived === "gap") return this.end("resumeUnknown");
       this.#oweSeen();
       if (arrived === "again") return;
+      this.#wasUseful = true;
     }
     if (m) this.#take(m);
   }
@@ -214,7 +218,7 @@ export class Link {
     if (!this.#key) return this.end("unreachable");
     if (this.#lostAt === 0) {
       this.#lostAt = Date.now();
-      if (this.#lostAt - this.#flowsSince > STEADY_MS) this.#backoff.reset();
+      if (this.#wasUseful || this.#lostAt - this.#flowsSince > STEADY_MS) this.#backoff.reset();
       this.#owner.interrupted();
     }
     this.#timers.retry = setTimeout(() => this.#retry(), Math.min(this.#backoff.next(), Math.max(this.#leftMs, 0)));

@@ -11,6 +11,8 @@ export class RemoteMedia extends Emitter {
   #wanted;
   #state = "waiting";
   #upstream;
+  /** Whether the gateway has ever said who publishes it. */
+  #isTold;
   #stream = new MediaStream();
   /** By kind, the section of the connection that it comes by. */
   #sections = {};
@@ -21,6 +23,7 @@ export class RemoteMedia extends Emitter {
     this.#source = source;
     this.#wanted = { audio, video };
     this.#upstream = channel._find(source);
+    this.#isTold = this.#upstream !== null;
   }
 
   get channel() {
@@ -106,6 +109,7 @@ export class RemoteMedia extends Emitter {
     const upstream = this.#channel._find(this.#source);
     if (upstream === this.#upstream) return;
     this.#upstream = upstream;
+    this.#isTold = true;
     this._emit("upstream", { upstream });
     this.#judge();
   }
@@ -137,11 +141,11 @@ export class RemoteMedia extends Emitter {
     this._emit("track", { kind, track });
   }
 
-  /** It is live when it has a track and somebody publishes it, be it that this client is not told of upstreams. */
+  /** It is live when it has a track and somebody publishes it; a client that is told of no upstreams goes by the track. */
   #judge() {
     if (this.#state === "ended") return;
-    const tracks = this.#stream.getTracks();
-    this.#turn(tracks.some((track) => this.#upstream || !track.muted) ? "live" : "waiting");
+    const flows = this.#isTold ? () => this.#upstream : (track) => !track.muted;
+    this.#turn(this.#stream.getTracks().some(flows) ? "live" : "waiting");
   }
 
   #turn(state) {

@@ -9,6 +9,7 @@ import { gzipSync } from "node:zlib";
 
 import ts from "typescript";
 
+import { page, written } from "../reference.mjs";
 import "./lib/peers.mjs";
 
 const home = join(import.meta.dirname, "..");
@@ -42,6 +43,10 @@ test("the types and the code name the same things", async () => {
   for (const [name, members] of declared) {
     if (members) assert.deepEqual(membersOf(sdk[name]), members, name);
   }
+});
+
+test("the reference says what the types say", () => {
+  assert.equal(readFileSync(page, "utf8"), written(), "run `npm run reference` in sdk/");
 });
 
 /** What the types export that exists at run time: functions, and classes with their members. */

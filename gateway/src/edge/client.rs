@@ -208,9 +208,7 @@ impl Attendance {
     fn ask(&self, n: u64, request: Result<Ask, Problem>) {
         let asked = request.and_then(|request| {
             let claims = match &request {
-                Ask::Join { token } | Ask::Renew { token } => {
-                    Some(request::claims(&self.shared.config.secret, token)?)
-                }
+                Ask::Join { token } | Ask::Renew { token } => Some(request::claims(&self.shared.config.secret, token)?),
                 _ => None,
             };
             Ok(Asked { request, claims })

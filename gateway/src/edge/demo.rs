@@ -11,17 +11,36 @@ use axum::extract::{ConnectInfo, Query, Request, State};
 use axum::http::uri::Authority;
 use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse, Response};
+use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use serde::{Deserialize, Serialize};
-use tidewire_core::id::ChannelName;
+use tidewire_core::id::{ChannelName, Label};
 
 use super::{Gateway, request, respond};
+use crate::hall::refuse;
 use crate::limits::DEMO_TOKEN_LIFETIME;
 use crate::problem::{Code, Problem};
-use crate::token;
+use crate::token::{ChannelClaim, Claims};
 
+/// What a page wants its token to be. Flags are set by any value.
 #[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
 struct Wish {
     channel: String,
+    /// `join`, which opens media by WHIP and WHEP too, unless `register` is asked for.
+    #[serde(rename = "type", default)]
+    kind: Kind,
+    user_id: Option<Label>,
+    watch_only: Option<String>,
+    can_update: Option<String>,
+    can_kick: Option<String>,
+}
+
+#[derive(Clone, Copy, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+enum Kind {
+    #[default]
+    Join,
+    Register,
 }
 
 #[derive(Serialize)]
@@ -31,7 +50,7 @@ struct Minted {
     expires_in_s: u64,
 }
 
-/// `GET /v1/demo-token?channel=NAME`
+/// `GET /v1/demo-token?channel=NAME[&type=register][&userId=ID][&watchOnly=1][&canUpdate=1][&canKick=1]`
 pub(super) async fn token(State(gateway): State<Gateway>, request: Request) -> Response {
     match mint(&gateway, &request) {
         Ok(minted) => ([(header::CACHE_CONTROL, "no-store")], Json(minted)).into_response(),
@@ -45,11 +64,40 @@ fn mint(gateway: &Gateway, request: &Request) -> Result<Minted, Problem> {
         return Err(forbid("This server makes no tokens for its page. Run `tidewire token` with its secret."));
     }
     check_local(request)?;
-    let invalid = || Problem::new(Code::ChannelInvalid, Code::ChannelInvalid.meaning());
-    let Query(wish) = Query::<Wish>::try_from_uri(request.uri()).map_err(|_| invalid())?;
-    let channel = ChannelName::new(&wish.channel).map_err(|_| invalid())?;
-    let token = token::mint(&config.secret, &channel, DEMO_TOKEN_LIFETIME, request::now_unix());
+    let Query(wish) = Query::<Wish>::try_from_uri(request.uri())
+        .map_err(|error| Problem::new(Code::ChannelInvalid, format!("The query: {error}.")))?;
+    let channel = ChannelName::new(&wish.channel).map_err(|_| refuse(Code::ChannelInvalid))?;
+    let claims = wish.claims(&channel, request::now_unix());
+    let key = EncodingKey::from_secret(&config.secret);
+    // Encoding strings and numbers cannot fail, nor can an HMAC.
+    let token = jsonwebtoken::encode(&Header::new(Algorithm::HS256), &claims, &key).unwrap_or_default();
     Ok(Minted { token, expires_in_s: DEMO_TOKEN_LIFETIME.as_secs() })
+}
+
+impl Wish {
+    fn claims(self, channel: &ChannelName, now_unix: u64) -> Claims {
+        let claim = ChannelClaim {
+            id: channel.to_string(),
+            action: Some("join".to_owned()),
+            disable_send_audio: self.watch_only.is_some(),
+            disable_send_video: self.watch_only.is_some(),
+            can_update: self.can_update.is_some(),
+            can_kick: self.can_kick.is_some(),
+            ..ChannelClaim::default()
+        };
+        let kind = match self.kind {
+            Kind::Join => "join",
+            Kind::Register => "register",
+        };
+        Claims {
+            iat: Some(now_unix),
+            exp: Some(now_unix.saturating_add(DEMO_TOKEN_LIFETIME.as_secs())),
+            kind: Some(kind.to_owned()),
+            user_id: self.user_id.map(String::from),
+            channels: vec![claim],
+            ..Claims::default()
+        }
+    }
 }
 
 fn check_local(request: &Request) -> Result<(), Problem> {

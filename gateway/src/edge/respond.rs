@@ -51,7 +51,7 @@ struct Document<'a> {
     detail: &'a str,
 }
 
-pub(super) fn problem(problem: &Problem) -> Response {
+pub(crate) fn problem(problem: &Problem) -> Response {
     let Problem { code, detail } = problem;
     let status = StatusCode::from_u16(code.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let title = status.canonical_reason().unwrap_or_default();

@@ -120,24 +120,14 @@ pub fn rise(book: &Book, key: LinkKey, channel: &ChannelKey, reason: LeaveReason
 }
 
 /// The end of a connection that is not over at the media server. Its owner hears of it, unless it is `silent`.
-pub fn close(
-    key: ConnectionKey,
-    connection: &Connection,
-    reason: CloseReason,
-    silent: Option<LinkKey>,
-) -> Vec<Effect> {
+pub fn close(key: ConnectionKey, connection: &Connection, reason: CloseReason, silent: Option<LinkKey>) -> Vec<Effect> {
     let mut effects = vec![Effect::HangUp(key)];
     effects.extend(ended(key, connection, reason, silent));
     effects
 }
 
 /// What follows from the end of a connection.
-pub fn ended(
-    key: ConnectionKey,
-    connection: &Connection,
-    reason: CloseReason,
-    silent: Option<LinkKey>,
-) -> Vec<Effect> {
+pub fn ended(key: ConnectionKey, connection: &Connection, reason: CloseReason, silent: Option<LinkKey>) -> Vec<Effect> {
     let mut effects = vec![Effect::Drop(key)];
     let channel = &connection.channel;
     // Who does not know of it yet hears of its end by the answer to its opening.
@@ -162,11 +152,7 @@ pub fn snapshot(book: &Book, channel: &ChannelKey, seat: &Seat, me: LinkKey) -> 
         channel: channel.channel.clone(),
         rights: seat.rights,
         members: if seat.claim.disable_remote_client_events { Vec::new() } else { members.collect() },
-        upstreams: if seat.claim.disable_remote_upstream_connection_events {
-            Vec::new()
-        } else {
-            upstreams.collect()
-        },
+        upstreams: if seat.claim.disable_remote_upstream_connection_events { Vec::new() } else { upstreams.collect() },
     }
 }
 
@@ -218,9 +204,9 @@ fn owned<'a>(
 
 /// Whether a member with these rights may have such a connection.
 fn allows(rights: Rights, connection: &Connection) -> bool {
-    let sends = connection.upstream().is_none_or(|upstream| {
-        (rights.send_audio || !upstream.audio) && (rights.send_video || !upstream.video)
-    });
+    let sends = connection
+        .upstream()
+        .is_none_or(|upstream| (rights.send_audio || !upstream.audio) && (rights.send_video || !upstream.video));
     rights.sfu && sends
 }
 

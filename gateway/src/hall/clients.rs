@@ -66,8 +66,7 @@ pub fn newcomer(book: &Book, claims: &Claims, introduction: Introduction, fresh:
     for (channel, _) in &claims {
         channels::check_room(book, channel)?;
     }
-    let client =
-        Client { application, member, channels: BTreeSet::new(), connections: BTreeSet::new(), lease: None };
+    let client = Client { application, member, channels: BTreeSet::new(), connections: BTreeSet::new(), lease: None };
     Ok(Newcomer { client, claims, replaces })
 }
 
@@ -172,10 +171,7 @@ pub fn check_type(claims: &Claims, wanted: &str) -> Result<(), Problem> {
 }
 
 /// Every channel that a token names, each once, with the first claim that names it.
-pub fn seats_claimed(
-    application: &ApplicationId,
-    claims: &Claims,
-) -> Result<Vec<(ChannelKey, ChannelClaim)>, Problem> {
+pub fn seats_claimed(application: &ApplicationId, claims: &Claims) -> Result<Vec<(ChannelKey, ChannelClaim)>, Problem> {
     if claims.channels.len() > CHANNELS_PER_CLIENT_MAX {
         return Err(refuse(Code::TooManyChannels));
     }

@@ -21,14 +21,7 @@ use super::upstreams::{announced, check_len, check_room, failure, given_up, is_r
 use super::{Decision, Room, refuse};
 use crate::problem::{Code, Problem};
 
-pub fn open(
-    book: &Book,
-    room: Room,
-    caller: Caller,
-    fresh: &Fresh,
-    name: ChannelName,
-    wants: Vec<Want>,
-) -> Decision {
+pub fn open(book: &Book, room: Room, caller: Caller, fresh: &Fresh, name: ChannelName, wants: Vec<Want>) -> Decision {
     let (channel, seat) = seated(book, caller.client, name)?;
     if !seat.rights.sfu {
         return Err(refuse(Code::WatchForbidden));
@@ -39,8 +32,7 @@ pub fn open(
     let load = load(book, &channel, seat, &wants);
     let request = Request::OfferDownstream { connection: key, channel: channel.clone(), wants: merged(&load) };
     let downstream = Downstream { wants: wants.clone(), is_asking: true, ..Downstream::default() };
-    let connection =
-        Connection::opening(channel, Some(caller.client), Ice::default(), Role::Downstream(downstream));
+    let connection = Connection::opening(channel, Some(caller.client), Ice::default(), Role::Downstream(downstream));
     let ticket = Ticket::Offer { key, load, wants, to: vec![caller], is_first: true };
     Ok(vec![Effect::Keep(key, Box::new(connection)), Effect::Ask(request, ticket)])
 }
@@ -100,12 +92,7 @@ fn ask_to_restart(key: ConnectionKey, connection: &Connection, downstream: &Down
     vec![Effect::Keep(key, Box::new(asking)), Effect::Ask(request, ticket)]
 }
 
-fn ask_to_change(
-    key: ConnectionKey,
-    connection: &Connection,
-    downstream: &Downstream,
-    load: Vec<Load>,
-) -> Vec<Effect> {
+fn ask_to_change(key: ConnectionKey, connection: &Connection, downstream: &Downstream, load: Vec<Load>) -> Vec<Effect> {
     let asking = connection.with_downstream(|downstream| {
         downstream.is_asking = true;
         downstream.changes.clear();

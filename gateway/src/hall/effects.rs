@@ -33,7 +33,12 @@ pub enum Effect {
     /// For one client.
     Tell(LinkKey, Event),
     /// For everybody in a channel who wants to hear of this, but for one.
-    Announce { channel: ChannelKey, about: About, but: Option<LinkKey>, event: Event },
+    Announce {
+        channel: ChannelKey,
+        about: About,
+        but: Option<LinkKey>,
+        event: Event,
+    },
     /// The last that a client hears.
     End(LinkKey, EndReason),
 

@@ -117,7 +117,12 @@ pub fn end(book: &Book, caller: Caller, key: ConnectionKey) -> Decision {
 }
 
 /// The answer to an opening.
-pub fn settle_open(book: &Book, key: ConnectionKey, caller: Caller, response: Result<Response, Problem>) -> Vec<Effect> {
+pub fn settle_open(
+    book: &Book,
+    key: ConnectionKey,
+    caller: Caller,
+    response: Result<Response, Problem>,
+) -> Vec<Effect> {
     let Some(connection) = book.connection(key) else {
         // The media server may have told of its end before this answer was looked at.
         return vec![Effect::Answer(caller, Err(refuse(Code::ConnectionEnded)))];
@@ -127,11 +132,8 @@ pub fn settle_open(book: &Book, key: ConnectionKey, caller: Caller, response: Re
         other => return given_up(key, vec![caller], other),
     };
     let opened = Connection { is_open: true, ..connection.clone() };
-    let reply = opened.upstream().map(|upstream| Reply::UpstreamOpened {
-        connection: key,
-        upstream: upstream.id,
-        answer,
-    });
+    let reply =
+        opened.upstream().map(|upstream| Reply::UpstreamOpened { connection: key, upstream: upstream.id, answer });
     let mut effects = vec![Effect::Keep(key, Box::new(opened.clone()))];
     effects.push(Effect::Answer(caller, reply.ok_or_else(out_of_turn)));
     effects.extend(opened.is_connected.then(|| announced(book, key, &opened)).into_iter().flatten());

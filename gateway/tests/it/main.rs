@@ -3,7 +3,9 @@
 #![allow(clippy::unwrap_used)]
 
 mod bad_requests;
+mod clients;
 mod demo_token;
 mod media;
 mod sessions;
 mod shapes;
+mod socket;

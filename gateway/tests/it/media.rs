@@ -8,8 +8,8 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use axum::body::{Body, to_bytes};
 use axum::extract::ConnectInfo;
 use axum::http::{HeaderMap, Request as HttpRequest, StatusCode};
-use tidewire_core::id::{ChannelName, ConnectionKey};
 use tidewire_core::codec::Kind;
+use tidewire_core::id::{ChannelName, ConnectionKey};
 use tidewire_core::message::{ErrorCode, Event, Request, Response, Section, Want};
 use tidewire_gateway::{Config, Gateway, MediaLink, token};
 use tokio::sync::{mpsc, oneshot};
@@ -227,7 +227,8 @@ fn offer(
     connection: ConnectionKey,
 ) -> Response {
     let kinds = wants.iter().flat_map(|want| {
-        [(want.audio, Kind::Audio), (want.video, Kind::Video)].map(|(is_wanted, kind)| (is_wanted, kind, &want.media_id))
+        [(want.audio, Kind::Audio), (want.video, Kind::Video)]
+            .map(|(is_wanted, kind)| (is_wanted, kind, &want.media_id))
     });
     let kinds = kinds.filter(|(is_wanted, ..)| *is_wanted).enumerate();
     let sections =

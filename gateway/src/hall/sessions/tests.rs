@@ -29,7 +29,14 @@ fn channel(name: &str) -> ChannelName {
 
 fn open(key: ConnectionKey) -> Call {
     let offer = OFFER.to_owned();
-    Call::Open { key, upstream: UpstreamId(key.0), side: Side::Publish, channel: channel("studio"), media_id: MediaId::main(), offer }
+    Call::Open {
+        key,
+        upstream: UpstreamId(key.0),
+        side: Side::Publish,
+        channel: channel("studio"),
+        media_id: MediaId::main(),
+        offer,
+    }
 }
 
 fn change(if_match: Option<&str>, ufrag: &str) -> Call {
@@ -116,11 +123,7 @@ fn preconditions_decide_about_patches() {
         assert_eq!(code(hall.call(&who, change(Some(stale), "cccc"))), Code::PreconditionFailed, "{stale}");
     }
     for current in ["\"ice-0\"", "*", "\"a\", \"ice-0\""] {
-        assert_eq!(
-            hall.call(&who, change(Some(current), "cccc")).unwrap(),
-            Step::Answer(Reply::Trickled),
-            "{current}"
-        );
+        assert_eq!(hall.call(&who, change(Some(current), "cccc")).unwrap(), Step::Answer(Reply::Trickled), "{current}");
     }
 }
 
