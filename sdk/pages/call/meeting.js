@@ -1,0 +1,147 @@
+// The meeting: everybody in the channel may send camera, microphone and screen, and sees all others.
+
+import { LocalMedia } from "/sdk/tidewire.js";
+import { Bar } from "../shared/bar.js";
+import { nameOf } from "../shared/cast.js";
+import { DeviceDialog } from "../shared/devicedialog.js";
+import { explain, invitation } from "../shared/entry.js";
+import { Gathering } from "../shared/gathering.js";
+import { icon } from "../shared/icons.js";
+import { Own } from "../shared/own.js";
+import { copy, h, toast } from "../shared/ui.js";
+
+export class Meeting extends Gathering {
+  #own;
+  /** The screen that is shared: `{ media, upstream, tile }`, or null. */
+  #screen = null;
+
+  /** `media`: what the lobby has opened already; null for none. */
+  constructor(media) {
+    super({ label: "call", hasFaces: true });
+    this.media = media;
+    this.#buildHead();
+    this.#buildBar();
+  }
+
+  async enter() {
+    const { channel } = this;
+    this.on(channel, "upstreamopened", ({ upstream }) => this.#shared(upstream, "shares a screen"));
+    this.on(channel, "upstreamclosed", ({ upstream }) => this.#shared(upstream, "stopped sharing the screen"));
+    this.on(channel, "unpublished", ({ upstream }) => {
+      if (this.#screen?.upstream === upstream) this.#unshare();
+      this.#own.lost(upstream);
+      this.changed();
+    });
+    this.#own = new Own(this);
+    this.devices = new DeviceDialog(this.frame.root, {
+      media: () => this.#own.media,
+      onSpeaker: () => this.cast.route(),
+      keys: "M microphone, V camera, S share screen, C chat, Esc closes what is open.",
+    });
+    this.changed();
+    if (this.media) await this.#own.take(this.media);
+  }
+
+  draw() {
+    const { rights, members, upstreams } = this.channel;
+    this.#own.draw();
+    this.bar.sends("microphone", "microphone", { isOn: this.#own.has("audio"), may: rights.sfu && rights.sendAudio });
+    this.bar.sends("camera", "camera", { isOn: this.#own.has("video"), may: rights.sfu && rights.sendVideo });
+    this.bar.buttons.share.disabled = !rights.sfu || !rights.sendVideo;
+    const isSharing = Boolean(this.#screen);
+    this.bar.presses("share", isSharing, isSharing ? "Stop sharing your screen" : "Share your screen", isSharing ? "shareOff" : "share");
+    this.frame.count.textContent = members.size === 0 ? "only you" : `${members.size + 1} people`;
+    this.lonely.hidden = members.size > 0 || upstreams.size > 0;
+  }
+
+  exit() {
+    this.#screen?.media.stop();
+    this.#screen = null;
+    this.#own.stop();
+    this.devices.stop();
+  }
+
+  unread(count) {
+    this.bar.unreadCount(count);
+  }
+
+  viewed(view) {
+    this.bar.view(view);
+  }
+
+  actions(member) {
+    if (!this.channel.rights.kick) return [];
+    return [["Remove", () => this.channel.kick(member.clientId).catch((error) => toast(explain(error).detail))]];
+  }
+
+  #buildHead() {
+    const invite = () => copy(invitation(this.channel.name), "The invitation is copied: send it to whom you want to meet.");
+    this.frame.end.append(h("button", { type: "button", id: "invite", onclick: invite }, icon("link"), "Invite"));
+    this.lonely = h("div.lonely", { hidden: true },
+      h("p", {}, h("b", {}, "You are the first one here."), " Send the address to whom you want to meet."),
+      h("button.primary", { type: "button", onclick: invite }, "Copy invitation"));
+    this.frame.stage.append(this.lonely);
+  }
+
+  #buildBar() {
+    const { side } = this;
+    const groups = [
+      [
+        ["microphone", "mic", "Turn microphone off", () => this.#own.toggle("audio"), "M"],
+        ["camera", "camera", "Turn camera off", () => this.#own.toggle("video"), "V"],
+        ["share", "share", "Share your screen", () => this.#share(), "S"],
+      ],
+      [
+        ["people", "people", "People", () => side.toggle("people")],
+        ["chat", "chat", "Chat", () => side.toggle("chat"), "C"],
+        ["devices", "devices", "Devices", () => this.#openDevices()],
+      ],
+      [["leave", "leave", "Leave the call", () => this.leave("You have left the call.")]],
+    ];
+    this.bar = new Bar(this.frame.bar, groups, { Escape: () => side.close() }, this.signal);
+    this.bar.buttons.leave.classList.add("danger");
+    // Phones share no screens.
+    this.bar.buttons.share.hidden = !navigator.mediaDevices?.getDisplayMedia;
+  }
+
+  #shared(upstream, what) {
+    if (upstream.content === "screen") this.chat.line(`${nameOf(this.channel.members.get(upstream.clientId))} ${what}`);
+  }
+
+  async #share() {
+    if (this.#screen) return this.#unshare();
+    let media;
+    try {
+      media = await LocalMedia.screen();
+      const upstream = await this.channel.publish(media, { content: "screen" });
+      const tile = this.cast.add({ name: this.name, mine: true, content: "screen" });
+      tile.muted({ audio: false, video: false });
+      tile.show(media.stream);
+      tile.report = () => upstream.stats();
+      this.#screen = { media, upstream, tile };
+      media.on("ended", () => this.#unshare());
+      this.chat.line("You share your screen");
+    } catch (error) {
+      media?.stop();
+      // Who closes the browser's own dialog has changed their mind.
+      if (error.code !== "permissionDenied") this.complain("The screen is not shared.", error);
+    }
+    this.changed();
+  }
+
+  #unshare() {
+    const screen = this.#screen;
+    if (!screen) return;
+    this.#screen = null;
+    this.cast.remove(screen.tile);
+    screen.upstream.close().catch(() => {}); // it may be closed already
+    screen.media.stop();
+    this.chat.line("You stopped sharing your screen");
+    this.changed();
+  }
+
+  async #openDevices() {
+    if (!this.#own.media) await this.#own.bring();
+    await this.devices.open();
+  }
+}
