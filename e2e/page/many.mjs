@@ -2,10 +2,11 @@
 
 const many = {
   async register({ token, worker }) {
+    many.worker = new Worker(URL.createObjectURL(new Blob([worker], { type: "text/javascript" })));
+    window.RTCPeerConnection = Attended;
     const { Client } = await import("/sdk/tidewire.js");
     many.client = new Client({ url: location.origin, token });
     [many.channel] = await many.client.register();
-    many.worker = new Worker(URL.createObjectURL(new Blob([worker], { type: "text/javascript" })));
   },
 
   /** So many small pictures, each with the microphone. */
@@ -23,7 +24,8 @@ const many = {
     many.staying = all.slice(0, stay).map((upstream) => many.channel.subscribe(upstream));
     many.others = all.slice(stay);
     many.coming = new Map();
-    for (const remote of many.staying) remote.on("track", ({ kind, track }) => kind === "audio" && track && attend(remote, track));
+    // Sound that nobody plays is not taken apart.
+    for (const { stream } of many.staying) document.body.append(Object.assign(document.createElement("video"), { autoplay: true, srcObject: stream }));
   },
 
   live: () => many.staying.every((remote) => remote.state === "live" && remote.audioTrack && remote.videoTrack),
@@ -54,16 +56,21 @@ const many = {
   },
 };
 
-function attend(remote, track) {
-  const { peer } = many.channel.downstream;
-  const receiver = peer.getReceivers().find((one) => one.track === track);
-  if (receiver && !receiver.transform) receiver.transform = new RTCRtpScriptTransform(many.worker, { name: remote.source.upstream });
+/** Has the worker see all sound that arrives. It must be asked in the very task that tells of the track. */
+class Attended extends RTCPeerConnection {
+  constructor(...options) {
+    super(...options);
+    this.addEventListener("track", ({ receiver, transceiver }) => {
+      if (receiver.track.kind === "audio") receiver.transform = new RTCRtpScriptTransform(many.worker, { name: transceiver.mid });
+    });
+  }
 }
 
 function arrivals() {
   return new Promise((resolve) => {
     many.worker.onmessage = ({ data }) => resolve(data);
-    many.worker.postMessage("tell");
+    const stays = many.staying.map(({ audioTrack }) => many.channel.downstream.peer.getTransceivers().find(({ receiver }) => receiver.track === audioTrack).mid);
+    many.worker.postMessage(stays);
   });
 }
 
