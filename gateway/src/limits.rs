@@ -71,10 +71,15 @@ pub const CONNECTIONS_PER_CLIENT_MAX: usize = 16;
 /// Bytes of one message: a page of text. What is larger belongs elsewhere, and a link to it here.
 pub const MESSAGE_LEN_MAX: usize = 16 * 1024;
 
-/// Messages that a client may send at once, and the time after which it may send another: faster than people write, and
+/// Messages that a client may send at once, and the time after which it may send another; changes of what others see of
+/// it are counted with them. Faster than people write, and
 /// enough for an application's own signals.
 pub const MESSAGES_BURST: u32 = 50;
 pub const MESSAGE_EVERY: Duration = Duration::from_millis(50);
+
+/// The same for requests of every kind: joining and publishing in many channels at once, a few candidates each.
+pub const REQUESTS_BURST: u32 = 256;
+pub const REQUEST_EVERY: Duration = Duration::from_millis(10);
 
 /// How long a client may be without a socket: a change of networks, or a laptop's lid that is closed and opened again.
 pub const LEASE: Duration = Duration::from_secs(30);

@@ -96,6 +96,10 @@ pub fn reseat(book: &Book, key: LinkKey, channel: &ChannelKey, mut seat: Seat) -
     if rights != before.rights {
         effects.push(Effect::Tell(key, Event::RightsChanged { channel: channel.channel.clone(), rights }));
     }
+    // Whoever was spared events may not know what came before those that it hears now.
+    if before.hears_less_than(&seat) {
+        effects.push(Effect::Tell(key, Event::State { channel: snapshot(book, channel, &seat, key) }));
+    }
     effects.push(Effect::Sit(key, channel.clone(), Box::new(seat)));
     effects
 }
@@ -220,5 +224,18 @@ impl Seat {
     pub fn of(claim: ChannelClaim) -> Self {
         let rights = claim.rights();
         Self { claim, rights }
+    }
+
+    fn hears_less_than(&self, other: &Self) -> bool {
+        [About::Members, About::Upstreams].into_iter().any(|about| other.hears(about) && !self.hears(about))
+    }
+
+    /// Whether its claim leaves it the events about this.
+    pub fn hears(&self, about: About) -> bool {
+        match about {
+            About::Members => !self.claim.disable_remote_client_events,
+            About::Upstreams => !self.claim.disable_remote_upstream_connection_events,
+            About::Messages => true,
+        }
     }
 }
