@@ -12,10 +12,12 @@ import { until } from "./until.mjs";
 const here = import.meta.dirname;
 export const program = resolve(process.env.TIDEWIRE_BIN ?? join(here, "../../target/release/tidewire"));
 const withoutUring = join(dirname(program), "examples/without_uring");
-const secret = "a secret of thirty-two bytes, no less";
+export const secret = "a secret of thirty-two bytes, no less";
 
 export class Server {
   #child;
+  #command;
+  #udpPort;
   /** Everything that it printed. */
   output = "";
 
@@ -23,19 +25,26 @@ export class Server {
   static async start(args = [], wrapper = []) {
     const server = new Server();
     server.origin = `http://127.0.0.1:${await freeTcpPort()}`;
-    const ports = ["--listen", new URL(server.origin).host, "--udp-port", String(await freeUdpPort())];
-    const [command, ...rest] = [...wrapper, program, ...ports, ...args];
-    server.#child = spawn(command, rest, { stdio: ["ignore", "pipe", "pipe"] });
-    for (const stream of [server.#child.stdout, server.#child.stderr]) {
-      stream.setEncoding("utf8").on("data", (text) => (server.output += text));
+    server.#udpPort = await freeUdpPort();
+    const ports = ["--listen", new URL(server.origin).host, "--udp-port", String(server.#udpPort)];
+    server.#command = [...wrapper, program, ...ports, ...args];
+    await server.startAgain();
+    return server;
+  }
+
+  /** Starts the program on its ports, for the first time or after its end. */
+  async startAgain() {
+    const [command, ...rest] = this.#command;
+    this.#child = spawn(command, rest, { stdio: ["ignore", "pipe", "pipe"] });
+    for (const stream of [this.#child.stdout, this.#child.stderr]) {
+      stream.setEncoding("utf8").on("data", (text) => (this.output += text));
     }
     try {
-      await until("the server is ready", () => server.#answers());
+      await until("the server is ready", () => this.#answers());
     } catch (error) {
-      await server.stop();
-      throw new Error(`${error.message}\n${server.output}`);
+      await this.stop();
+      throw new Error(`${error.message}\n${this.output}`);
     }
-    return server;
   }
 
   static startWithSecret(args = [], wrapper = []) {
@@ -53,6 +62,23 @@ export class Server {
 
   async metrics() {
     return (await fetch(`${this.origin}/metrics`)).text();
+  }
+
+  /** Ends it as a power cut would, and waits until the kernel has cleared up behind it. */
+  async kill() {
+    const ended = once(this.#child, "exit");
+    this.#child.kill("SIGKILL");
+    await ended;
+    await until("its port is free", () => freeUdpPort(this.#udpPort));
+  }
+
+  /** Holds it where it stands, until `thaw`. */
+  freeze() {
+    this.#child.kill("SIGSTOP");
+  }
+
+  thaw() {
+    this.#child.kill("SIGCONT");
   }
 
   /** Ends it with SIGTERM; returns its exit code and how long it took, in milliseconds. */
@@ -84,8 +110,9 @@ async function freeTcpPort() {
   return port;
 }
 
-async function freeUdpPort() {
-  const socket = createSocket("udp4").bind(0, "127.0.0.1");
+/** Any that is free, or the one given, if it is. */
+async function freeUdpPort(wanted = 0) {
+  const socket = createSocket("udp4").bind(wanted, "127.0.0.1");
   await once(socket, "listening");
   const { port } = socket.address();
   socket.close();
