@@ -155,7 +155,7 @@ class Line {
   }
 
   /** Leaves a number out. */
-  skip() {
+  omit() {
     this.#sent.push({ type: "event", event: { type: "nothing" } });
   }
 
