@@ -102,7 +102,10 @@ describe("a call", () => {
     assert.deepEqual([stats.tracks.length, video.codec, video.width, video.direction], [2, "VP8", 320, "received"]);
     assert.ok(video.bitrate > 10_000 && stats.rttMs !== null && stats.quality.score > 0);
     const sent = await ada.page.evaluate(() => window.upstream.stats());
-    assert.deepEqual(sent.tracks.map(({ direction }) => direction), ["sent", "sent"]);
+    assert.deepEqual(
+      sent.tracks.map(({ direction }) => direction),
+      ["sent", "sent"],
+    );
   });
 });
 
@@ -131,7 +134,11 @@ describe("a broadcast", () => {
     const eve = await enter(channel, "eve", { rights: { disableSendAudio: true, disableSendVideo: true } });
     const refused = await eve.publish().catch((error) => error.message);
     assert.match(refused, /send(Audio|Video)Forbidden/);
-    const grant = (may) => host.page.evaluate(([id, may]) => window.channel.grant(id, { sendAudio: may, sendVideo: may }), [eve.clientId, may]);
+    const grant = (may) =>
+      host.page.evaluate(
+        ([id, may]) => window.channel.grant(id, { sendAudio: may, sendVideo: may }),
+        [eve.clientId, may],
+      );
     await grant(true);
     await eve.hears("rights true");
     await eve.publish();
@@ -173,9 +180,15 @@ describe("what breaks", () => {
     await Promise.all([ada.hears("message bob b19"), bob.hears("message ada a19")]);
     for (const guest of [ada, bob]) {
       const heard = await guest.heard();
-      for (const [name, letter] of [["ada", "a"], ["bob", "b"]]) {
+      for (const [name, letter] of [
+        ["ada", "a"],
+        ["bob", "b"],
+      ]) {
         const expected = Array.from({ length: 20 }, (_, round) => `message ${name} ${letter}${round}`);
-        assert.deepEqual(heard.filter((line) => line.startsWith(`message ${name}`)), expected);
+        assert.deepEqual(
+          heard.filter((line) => line.startsWith(`message ${name}`)),
+          expected,
+        );
       }
       assert.ok(!heard.some((line) => /^(left|closed|error)/.test(line)), heard.join("\n"));
     }
@@ -189,10 +202,14 @@ describe("what breaks", () => {
     const bob = await enter(channel, "bob");
     await ada.publish();
     await bob.sees("ada");
-    const fragment = () => ada.page.evaluate(() => window.upstream.peer.currentRemoteDescription.sdp.match(/ice-ufrag:(.*)/)[1]);
+    const fragment = () =>
+      ada.page.evaluate(() => window.upstream.peer.currentRemoteDescription.sdp.match(/ice-ufrag:(.*)/)[1]);
     const before = await fragment();
     server.freeze();
-    const asks = () => ada.page.evaluate(() => window.upstream.state === "interrupted" && window.upstream.peer.signalingState !== "stable");
+    const asks = () =>
+      ada.page.evaluate(
+        () => window.upstream.state === "interrupted" && window.upstream.peer.signalingState !== "stable",
+      );
     await until("a restart is asked for", asks, 30_000).finally(() => server.thaw());
     await until("live again", () => ada.page.evaluate(() => window.upstream.state === "live"), 30_000);
     await until("other credentials", async () => (await fragment()) !== before);

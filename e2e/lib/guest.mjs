@@ -37,7 +37,9 @@ export class Guest {
   /** Opens a page, registers, and watches everybody unless told otherwise. `rights` are fields of the channel's claim. */
   static async enter(browser, server, channel, name, { watches = true, rights = {} } = {}) {
     const guest = new Guest(await browser.tab(), name, channel);
-    await guest.page.exposeFunction("freshToken", () => registerToken(name, { id: channel, action: "join", ...rights }));
+    await guest.page.exposeFunction("freshToken", () =>
+      registerToken(name, { id: channel, action: "join", ...rights }),
+    );
     await guest.page.goto(`${server.origin}/`);
     await guest.#register(watches);
     return guest;
@@ -90,10 +92,14 @@ export class Guest {
   /** Waits until pictures and sound of `who` advance. */
   async sees(who, within_ms = 20_000) {
     const first = (await this.sample())[who];
-    await until(`${this.name} sees ${who}`, async () => {
-      const now = (await this.sample())[who];
-      return now?.state === "live" && now.frames > (first?.frames ?? 0) && now.energy > (first?.energy ?? 0);
-    }, within_ms);
+    await until(
+      `${this.name} sees ${who}`,
+      async () => {
+        const now = (await this.sample())[who];
+        return now?.state === "live" && now.frames > (first?.frames ?? 0) && now.energy > (first?.energy ?? 0);
+      },
+      within_ms,
+    );
   }
 
   async isLive() {
@@ -135,7 +141,8 @@ async function enterChannel({ userAlias, watches }) {
   const sample = async () => {
     const counted = { frames: 0, energy: 0 };
     const stats = channel.downstream?.peer ? [...(await channel.downstream.peer.getStats()).values()] : [];
-    const of = (track, name) => stats.find(({ type, trackIdentifier }) => type === "inbound-rtp" && trackIdentifier === track?.id)?.[name] ?? 0;
+    const of = (track, name) =>
+      stats.find(({ type, trackIdentifier }) => type === "inbound-rtp" && trackIdentifier === track?.id)?.[name] ?? 0;
     const entries = [...remotes].map(([name, { state, videoTrack, audioTrack }]) => [
       name,
       { ...counted, state, frames: of(videoTrack, "framesDecoded"), energy: of(audioTrack, "totalAudioEnergy") },

@@ -136,5 +136,8 @@ function wantsOf(watched) {
     const { audio = false, video = false } = wants.get(key) ?? {};
     wants.set(key, { ...source, audio: audio || wanted.audio, video: video || wanted.video });
   }
-  return [...wants.keys()].sort().map((key) => wants.get(key)).filter(({ audio, video }) => audio || video);
+  return [...wants.keys()]
+    .sort()
+    .map((key) => wants.get(key))
+    .filter(({ audio, video }) => audio || video);
 }

@@ -7,7 +7,12 @@ import { WebSocket, WebSocketServer } from "ws";
 
 globalThis.WebSocket = WebSocket;
 
-export const member = (clientId, more = {}) => ({ clientId, userId: `${clientId}'s user`, deviceId: "device", ...more });
+export const member = (clientId, more = {}) => ({
+  clientId,
+  userId: `${clientId}'s user`,
+  deviceId: "device",
+  ...more,
+});
 export const rights = {
   sendAudio: true,
   sendVideo: true,
