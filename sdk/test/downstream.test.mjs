@@ -97,6 +97,20 @@ test("offers are taken one at a time, and only the newest is answered", async ()
   assert.equal(peers[0].getTransceivers().length, 3);
 });
 
+test("a change waits until the offer before it is answered and taken", async () => {
+  let release;
+  gateway.answers.answer = () => new Promise((resolve) => (release = () => resolve({ type: "done" })));
+  channel.subscribe("a");
+  await opened();
+  offer(1, "0=audio:a");
+  await until("the answer is on its way", () => release);
+  channel.subscribe("b");
+  await channel.send("a round trip");
+  assert.equal(changes().length, 0);
+  release();
+  await until("the change", () => changes().length === 1);
+});
+
 test("an answer that comes too late is no error", async () => {
   gateway.answers.answer = ({ revision }) =>
     revision === 1 ? { refused: { code: "answerOutdated" } } : { type: "done" };
