@@ -178,7 +178,10 @@ describe("a crowd", () => {
     // Sections are used again: as many as were ever wanted at once, and the picture and sound that stay.
     assert.ok(outcome.sections <= 24 + 2, `${outcome.sections} sections, seed ${seed}`);
     assert.equal(outcome.peers, 1);
-    assert.deepEqual((await eve.heard()).filter((line) => line.startsWith("error")), []);
+    assert.deepEqual(
+      (await eve.heard()).filter((line) => line.startsWith("error")),
+      [],
+    );
     await until("everybody is heard", async () => {
       const sample = await eve.sample();
       return Array.from({ length: 24 }, (_, at) => sample[`tone-${at}`]).every((tone) => tone?.energy > 0);
