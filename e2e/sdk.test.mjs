@@ -5,7 +5,7 @@ import { after, afterEach, before, describe, test } from "node:test";
 
 import { Browser } from "./lib/browser.mjs";
 import { Guest, newChannel } from "./lib/guest.mjs";
-import { Server } from "./lib/server.mjs";
+import { secret, Server } from "./lib/server.mjs";
 import { until } from "./lib/until.mjs";
 
 let browser;
@@ -253,7 +253,7 @@ describe("what breaks", () => {
     await ada.publish({ mediaId: "main" });
     await eve.sees("main");
     await server.kill();
-    await server.startAgain();
+    server = await Server.startAt(server.origin, ["--media-ip", "127.0.0.1", "--secret", secret]);
     await Promise.all([ada.isLive(), eve.isLive()]);
     await eve.sees("main", 40_000);
     assert.equal(await ada.page.evaluate(() => window.channel.members.size), 1);

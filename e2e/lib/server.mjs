@@ -16,35 +16,31 @@ export const secret = "a secret of thirty-two bytes, no less";
 
 export class Server {
   #child;
-  #command;
-  #udpPort;
   /** Everything that it printed. */
   output = "";
 
   /** `args`: settings beyond the ports. `wrapper`: a program that starts it, with arguments. */
   static async start(args = [], wrapper = []) {
-    const server = new Server();
-    server.origin = `http://127.0.0.1:${await freeTcpPort()}`;
-    server.#udpPort = await freeUdpPort();
-    const ports = ["--listen", new URL(server.origin).host, "--udp-port", String(server.#udpPort)];
-    server.#command = [...wrapper, program, ...ports, ...args];
-    await server.startAgain();
-    return server;
+    return Server.startAt(`http://127.0.0.1:${await freeTcpPort()}`, args, wrapper);
   }
 
-  /** Starts the program on its ports, for the first time or after its end. */
-  async startAgain() {
-    const [command, ...rest] = this.#command;
-    this.#child = spawn(command, rest, { stdio: ["ignore", "pipe", "pipe"] });
-    for (const stream of [this.#child.stdout, this.#child.stderr]) {
-      stream.setEncoding("utf8").on("data", (text) => (this.output += text));
+  /** The same at an address of the caller's choice. */
+  static async startAt(origin, args = [], wrapper = []) {
+    const server = new Server();
+    server.origin = origin;
+    const ports = ["--listen", new URL(server.origin).host, "--udp-port", String(await freeUdpPort())];
+    const [command, ...rest] = [...wrapper, program, ...ports, ...args];
+    server.#child = spawn(command, rest, { stdio: ["ignore", "pipe", "pipe"] });
+    for (const stream of [server.#child.stdout, server.#child.stderr]) {
+      stream.setEncoding("utf8").on("data", (text) => (server.output += text));
     }
     try {
-      await until("the server is ready", () => this.#answers());
+      await until("the server is ready", () => server.#answers());
     } catch (error) {
-      await this.stop();
-      throw new Error(`${error.message}\n${this.output}`);
+      await server.stop();
+      throw new Error(`${error.message}\n${server.output}`);
     }
+    return server;
   }
 
   static startWithSecret(args = [], wrapper = []) {
@@ -64,23 +60,6 @@ export class Server {
     return (await fetch(`${this.origin}/metrics`)).text();
   }
 
-  /** Ends it as a power cut would, and waits until the kernel has cleared up behind it. */
-  async kill() {
-    const ended = once(this.#child, "exit");
-    this.#child.kill("SIGKILL");
-    await ended;
-    await until("its port is free", () => freeUdpPort(this.#udpPort));
-  }
-
-  /** Holds it where it stands, until `thaw`. */
-  freeze() {
-    this.#child.kill("SIGSTOP");
-  }
-
-  thaw() {
-    this.#child.kill("SIGCONT");
-  }
-
   /** Ends it with SIGTERM; returns its exit code and how long it took, in milliseconds. */
   async stop() {
     const started = performance.now();
@@ -92,6 +71,22 @@ export class Server {
       clearTimeout(hung);
     }
     return { code: this.#child.exitCode, took_ms: performance.now() - started };
+  }
+
+  /** Ends it as a power cut would. */
+  async kill() {
+    const ended = once(this.#child, "exit");
+    this.#child.kill("SIGKILL");
+    await ended;
+  }
+
+  /** Holds it where it stands, until `thaw`. */
+  freeze() {
+    this.#child.kill("SIGSTOP");
+  }
+
+  thaw() {
+    this.#child.kill("SIGCONT");
   }
 }
 
@@ -110,9 +105,8 @@ async function freeTcpPort() {
   return port;
 }
 
-/** Any that is free, or the one given, if it is. */
-async function freeUdpPort(wanted = 0) {
-  const socket = createSocket("udp4").bind(wanted, "127.0.0.1");
+async function freeUdpPort() {
+  const socket = createSocket("udp4").bind(0, "127.0.0.1");
   await once(socket, "listening");
   const { port } = socket.address();
   socket.close();
