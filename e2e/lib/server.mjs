@@ -90,6 +90,22 @@ export class Server {
     }
     return { code: this.#child.exitCode, took_ms: performance.now() - started };
   }
+
+  /** Ends it as a power cut would. */
+  async kill() {
+    const ended = once(this.#child, "exit");
+    this.#child.kill("SIGKILL");
+    await ended;
+  }
+
+  /** Holds it where it stands, until `thaw`. */
+  freeze() {
+    this.#child.kill("SIGSTOP");
+  }
+
+  thaw() {
+    this.#child.kill("SIGCONT");
+  }
 }
 
 /** A token that may publish and watch in `channel`, made by the program's own subcommand. */

@@ -69,7 +69,8 @@ export class Connection extends Emitter {
   }
 
   stats() {
-    if (!this.#peer) return Promise.reject(new TidewireError("connectionClosed", "there is no connection to report on"));
+    if (!this.#peer)
+      return Promise.reject(new TidewireError("connectionClosed", "there is no connection to report on"));
     const now = performance.now();
     if (now - this.#reported.at >= REPORT_EVERY_MS) this.#reported = { at: now, stats: this.#report(this.#peer) };
     return this.#reported.stats;

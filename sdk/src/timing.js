@@ -40,6 +40,8 @@ export class Latest {
   #act;
   #wanted = false;
   #running = false;
+  /** Resolves when nothing is left to do. */
+  idle = Promise.resolve();
 
   constructor(act) {
     this.#act = act;
@@ -47,7 +49,7 @@ export class Latest {
 
   want() {
     this.#wanted = true;
-    if (!this.#running) void this.#run();
+    if (!this.#running) this.idle = this.#run();
   }
 
   async #run() {

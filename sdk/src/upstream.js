@@ -84,7 +84,11 @@ export class Upstream extends Connection {
     this.#senders = {};
     for (const track of this.#media.stream.getTracks()) {
       const sendEncodings = track.kind === "video" && maxBitrate ? [{ maxBitrate }] : [];
-      const transceiver = peer.addTransceiver(track, { direction: "sendonly", streams: [this.#media.stream], sendEncodings });
+      const transceiver = peer.addTransceiver(track, {
+        direction: "sendonly",
+        streams: [this.#media.stream],
+        sendEncodings,
+      });
       prefer(transceiver, track.kind, codecs);
       this.#senders[track.kind] = transceiver.sender;
     }

@@ -95,7 +95,10 @@ class Peer {
   }
 
   createAnswer() {
-    return this.#step("have-remote-offer", () => ({ type: "answer", sdp: this.#written([this.remoteDescription.sdp]) }));
+    return this.#step("have-remote-offer", () => ({
+      type: "answer",
+      sdp: this.#written([this.remoteDescription.sdp]),
+    }));
   }
 
   setLocalDescription(description) {
