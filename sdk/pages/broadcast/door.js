@@ -12,7 +12,8 @@ export class Door {
     $("#token").placeholder = isLocal ? "made for you" : "paste it here";
     $("#token-rule").replaceChildren(isLocal
       ? "On this machine the server makes one for you. From elsewhere: "
-      : "The server makes tokens only for its own machine. Its owner prints one with ", h("code", {}, "tidewire token --type register"));
+      : "The server makes tokens only for its own machine. Its owner prints them with ",
+      h("code", {}, "tidewire token --type register --channel …"), ", for you with ", h("code", {}, "--can-update"), ", for viewers with ", h("code", {}, "--watch-only"), ".");
     $("#common").addEventListener("submit", (event) => event.preventDefault());
     this.address = readAddress();
     this.#fillIn();
