@@ -1,18 +1,23 @@
 // Somebody in front of a page: what people do with the call and the broadcast page, and what they see there.
 
 import assert from "node:assert/strict";
+import { createHmac } from "node:crypto";
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 
+import { secret } from "./server.mjs";
 import { until } from "./until.mjs";
 
 export const viewports = { desk: { width: 1440, height: 900 }, laptop: { width: 1280, height: 720 }, phone: { width: 390, height: 844 } };
 
 export class Person {
-  /** `name` becomes an origin of its own, so that nobody finds what another's browser remembers. */
-  static async arrive(browser, server, name, { viewport = viewports.laptop, before } = {}) {
+  /**
+   * `name` becomes an origin of its own, so that nobody finds what another's browser remembers. `bringsToken`: the server
+   * makes none, so it comes in the address.
+   */
+  static async arrive(browser, server, name, { viewport = viewports.laptop, before, bringsToken = false } = {}) {
     const person = new Person();
-    person.name = name;
+    Object.assign(person, { name, bringsToken });
     person.origin = server.origin.replace(/\/\/[^:]+/, `//${name.toLowerCase()}.localhost`);
     person.page = await browser.tab();
     await person.page.setViewportSize(viewport);
@@ -25,6 +30,11 @@ export class Person {
   }
 
   // Both pages.
+
+  /** The address of a channel on a page. */
+  at(path, channel, flags = "", claim = {}) {
+    return `${path}#${channel}${flags}${this.bringsToken ? `&token=${registerToken(this.name, channel, claim)}` : ""}`;
+  }
 
   press(id) {
     return this.page.click(`#${id}`);
@@ -115,7 +125,7 @@ export class Person {
   // The call.
 
   async join(channel) {
-    await this.goto(`/call#${channel}`);
+    await this.goto(this.at("/call", channel));
     await this.page.fill("#name", this.name);
     await this.page.waitForSelector("#lobby-mic:not(:disabled)");
     await this.page.click("#join .primary");
@@ -125,7 +135,7 @@ export class Person {
   // The broadcast.
 
   async openStudio(channel, title) {
-    await this.goto(`/broadcast#${channel}&host`);
+    await this.goto(this.at("/broadcast", channel, "&host", { canUpdate: true }));
     await this.page.fill("#name", this.name);
     await this.page.fill("#title", title);
     await this.page.click("#host button");
@@ -134,7 +144,7 @@ export class Person {
 
   /** By a watch link, as most people come. */
   async sitDown(channel) {
-    await this.goto(`/broadcast#${channel}`);
+    await this.goto(this.at("/broadcast", channel, "", { disableSendAudio: true, disableSendVideo: true }));
     await this.page.waitForSelector("#bar-leave");
   }
 
@@ -142,4 +152,12 @@ export class Person {
   air(text) {
     return until(`${this.name} sees “${text}”`, async () => (await this.page.textContent(".air")).includes(text));
   }
+}
+
+/** A token of type `register` (HS256, RFC 7519), as an application's own server makes them. */
+function registerToken(userId, channel, claim) {
+  const part = (value) => Buffer.from(JSON.stringify(value)).toString("base64url");
+  const exp = Math.floor(Date.now() / 1000) + 3600;
+  const signed = `${part({ alg: "HS256", typ: "JWT" })}.${part({ exp, type: "register", userId, channels: [{ id: channel, action: "join", ...claim }] })}`;
+  return `${signed}.${createHmac("sha256", secret).update(signed).digest("base64url")}`;
 }

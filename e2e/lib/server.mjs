@@ -12,7 +12,7 @@ import { until } from "./until.mjs";
 const here = import.meta.dirname;
 export const program = resolve(process.env.TIDEWIRE_BIN ?? join(here, "../../target/release/tidewire"));
 const withoutUring = join(dirname(program), "examples/without_uring");
-const secret = "a secret of thirty-two bytes, no less";
+export const secret = "a secret of thirty-two bytes, no less";
 
 export class Server {
   #child;

@@ -1,6 +1,6 @@
 // The door: which channel, under what name, and whether to send or to watch.
 
-import { CHANNEL, explain, freshChannel, isLocal, readAddress, tokenSource } from "../shared/entry.js";
+import { CHANNEL, explain, freshChannel, isLocal, keepToken, readAddress, tokenSource } from "../shared/entry.js";
 import { $, h, memory, showProblem } from "../shared/ui.js";
 
 export class Door {
@@ -66,8 +66,10 @@ export class Door {
     if (given) memory.local.write("name", given);
     const title = $("#title").value.trim();
     memory.local.write("title", title);
+    const pasted = $("#token").value.trim();
+    keepToken(pasted);
     const rights = isHost ? { canUpdate: 1 } : { watchOnly: 1 };
-    return { channel, name: given || guestName(), title, isHost, token: tokenSource(channel, $("#token").value.trim(), rights) };
+    return { channel, name: given || guestName(), title, isHost, token: tokenSource(channel, pasted, rights) };
   }
 
   #fillIn() {
