@@ -1,11 +1,10 @@
 // Somebody in front of a page: what people do with the call and the broadcast page, and what they see there.
 
 import assert from "node:assert/strict";
-import { createHmac } from "node:crypto";
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 
-import { secret } from "./server.mjs";
+import { registerToken } from "./server.mjs";
 import { until } from "./until.mjs";
 
 export const viewports = { desk: { width: 1440, height: 900 }, laptop: { width: 1280, height: 720 }, phone: { width: 390, height: 844 } };
@@ -152,12 +151,4 @@ export class Person {
   air(text) {
     return until(`${this.name} sees “${text}”`, async () => (await this.page.textContent(".air")).includes(text));
   }
-}
-
-/** A token of type `register` (HS256, RFC 7519), as an application's own server makes them. */
-function registerToken(userId, channel, claim) {
-  const part = (value) => Buffer.from(JSON.stringify(value)).toString("base64url");
-  const exp = Math.floor(Date.now() / 1000) + 3600;
-  const signed = `${part({ alg: "HS256", typ: "JWT" })}.${part({ exp, type: "register", userId, channels: [{ id: channel, action: "join", ...claim }] })}`;
-  return `${signed}.${createHmac("sha256", secret).update(signed).digest("base64url")}`;
 }

@@ -1,6 +1,7 @@
 // The real program under test, on ports of its own, started and stopped as a person would.
 
 import { execFile, spawn } from "node:child_process";
+import { createHmac } from "node:crypto";
 import { createSocket } from "node:dgram";
 import { once } from "node:events";
 import { createServer } from "node:net";
@@ -12,7 +13,7 @@ import { until } from "./until.mjs";
 const here = import.meta.dirname;
 export const program = resolve(process.env.TIDEWIRE_BIN ?? join(here, "../../target/release/tidewire"));
 const withoutUring = join(dirname(program), "examples/without_uring");
-export const secret = "a secret of thirty-two bytes, no less";
+const secret = "a secret of thirty-two bytes, no less";
 
 export class Server {
   #child;
@@ -73,6 +74,15 @@ export class Server {
 export async function token(channel) {
   const { stdout } = await promisify(execFile)(program, ["token", "--secret", secret, "--channel", channel]);
   return stdout.trim();
+}
+
+/** A token of type `register` (HS256, RFC 7519) for one channel, as an application's own server makes them. */
+export function registerToken(userId, channel, claim = {}) {
+  const part = (value) => Buffer.from(JSON.stringify(value)).toString("base64url");
+  const exp = Math.floor(Date.now() / 1000) + 3600;
+  const claims = { exp, type: "register", userId, channels: [{ id: channel, action: "join", ...claim }] };
+  const signed = `${part({ alg: "HS256", typ: "JWT" })}.${part(claims)}`;
+  return `${signed}.${createHmac("sha256", secret).update(signed).digest("base64url")}`;
 }
 
 async function freeTcpPort() {
