@@ -8,14 +8,18 @@ import { Person, viewports } from "./lib/person.mjs";
 import { Server } from "./lib/server.mjs";
 import { until } from "./lib/until.mjs";
 
-const programs = { "one program": () => Server.start(), "two programs": () => Server.startPair() };
+/** The second has a secret of its own, so that its page gets no tokens made: people bring theirs. */
+const programs = {
+  "one program": { start: () => Server.start(), bringsToken: false },
+  "two programs": { start: () => Server.startPair(), bringsToken: true },
+};
 const seats = { Grace: viewports.desk, Hedy: viewports.phone, Joan: viewports.laptop };
 let browser;
 
 before(async () => (browser = await Browser.start()));
 after(() => browser?.stop());
 
-for (const [setUp, start] of Object.entries(programs)) {
+for (const [setUp, { start, bringsToken }] of Object.entries(programs)) {
   describe(`a broadcast through ${setUp}`, () => {
     let server;
     before(async () => (server = await start()));
@@ -23,7 +27,7 @@ for (const [setUp, start] of Object.entries(programs)) {
     afterEach(() => browser.closeTabs());
 
     const studio = async (channel) => {
-      const ada = await Person.arrive(browser, server, "Ada", { viewport: viewports.desk });
+      const ada = await Person.arrive(browser, server, "Ada", { viewport: viewports.desk, bringsToken });
       await ada.openStudio(channel, "The evening tide");
       return ada;
     };
@@ -31,7 +35,7 @@ for (const [setUp, start] of Object.entries(programs)) {
     const seat = async (channel, ...names) => {
       const viewers = [];
       for (const name of names) {
-        const viewer = await Person.arrive(browser, server, name, { viewport: seats[name], before: nameOf(name) });
+        const viewer = await Person.arrive(browser, server, name, { viewport: seats[name], before: nameOf(name), bringsToken });
         await viewer.sitDown(channel);
         viewers.push(viewer);
       }

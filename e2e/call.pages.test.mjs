@@ -8,13 +8,17 @@ import { Person, viewports } from "./lib/person.mjs";
 import { Server } from "./lib/server.mjs";
 import { until } from "./lib/until.mjs";
 
-const programs = { "one program": () => Server.start(), "two programs": () => Server.startPair() };
+/** The second has a secret of its own, so that its page gets no tokens made: people bring theirs. */
+const programs = {
+  "one program": { start: () => Server.start(), bringsToken: false },
+  "two programs": { start: () => Server.startPair(), bringsToken: true },
+};
 let browser;
 
 before(async () => (browser = await Browser.start()));
 after(() => browser?.stop());
 
-for (const [setUp, start] of Object.entries(programs)) {
+for (const [setUp, { start, bringsToken }] of Object.entries(programs)) {
   describe(`a call through ${setUp}`, () => {
     let server;
     before(async () => (server = await start()));
@@ -26,7 +30,7 @@ for (const [setUp, start] of Object.entries(programs)) {
       const people = [];
       for (const name of names) {
         const viewport = name === "Hedy" ? viewports.phone : viewports.laptop;
-        const person = await Person.arrive(browser, server, name, { viewport });
+        const person = await Person.arrive(browser, server, name, { viewport, bringsToken });
         await person.join(channel);
         people.push(person);
       }
@@ -122,8 +126,8 @@ for (const [setUp, start] of Object.entries(programs)) {
     test("everything is within reach of the keyboard", async () => {
       const [grace] = await gather("keys", "Grace");
       // Nobody of that name was here: the lobby knows none, and asks.
-      const margaret = await Person.arrive(browser, server, "Margaret");
-      await margaret.goto("/call#keys");
+      const margaret = await Person.arrive(browser, server, "Margaret", { bringsToken });
+      await margaret.goto(margaret.at("/call", "keys"));
       await margaret.page.waitForSelector("#lobby-mic:not(:disabled)");
       assert.equal(await focused(margaret), "name");
       await margaret.page.keyboard.type("Margaret");
@@ -150,8 +154,8 @@ for (const [setUp, start] of Object.entries(programs)) {
 
     test("who has no camera and no microphone sees and writes all the same", async () => {
       const [ada] = await gather("bare", "Ada");
-      const grace = await Person.arrive(browser, server, "Grace", { before: withoutDevices });
-      await grace.goto("/call#bare");
+      const grace = await Person.arrive(browser, server, "Grace", { before: withoutDevices, bringsToken });
+      await grace.goto(grace.at("/call", "bare"));
       await grace.page.fill("#name", "Grace");
       await grace.page.waitForSelector("#without:not([hidden])");
       await grace.picture("call-lobby-bare");

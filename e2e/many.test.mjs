@@ -59,7 +59,7 @@ describe("one downstream", () => {
     const script = await readFile(join(import.meta.dirname, "page/many.mjs"), "utf8");
     const worker = await readFile(join(import.meta.dirname, "page/arrivals.js"), "utf8");
     await tab.evaluate(`${script}; window.many = many;`);
-    await tab.evaluate((options) => window.many.register(options), { token: await registerToken("many", user), worker });
+    await tab.evaluate((options) => window.many.register(options), { token: registerToken(user, "many"), worker });
     return tab;
   }
 });

@@ -1,4 +1,4 @@
-// The server's own page, as a person uses it: on a desk and on a phone.
+// The WHIP and WHEP page, as a person uses it: on a desk and on a phone.
 
 import assert from "node:assert/strict";
 import { mkdir } from "node:fs/promises";
@@ -11,7 +11,7 @@ import { until } from "./lib/until.mjs";
 
 const viewports = { desk: { width: 1280, height: 900 }, phone: { width: 390, height: 844 } };
 
-describe("the page", () => {
+describe("the WHIP and WHEP page", () => {
   let browser;
   let server;
 
@@ -30,7 +30,7 @@ describe("the page", () => {
     test(`publishes and watches side by side on a ${name}`, async () => {
       const page = await browser.tab();
       await page.setViewportSize(viewport);
-      await page.goto(server.origin);
+      await page.goto(`${server.origin}/whip`);
       await picture(page, `${name}-idle`);
       await page.fill("#channel", `page-${name}`);
       for (const side of ["#publish", "#watch"]) {
@@ -52,7 +52,7 @@ describe("the page", () => {
 
   test("shows what a refusal means", async () => {
     const page = await browser.tab();
-    await page.goto(server.origin);
+    await page.goto(`${server.origin}/whip`);
     await page.click("#more summary");
     await page.fill("#token", "no.token.atall");
     await page.click("#watch .start");

@@ -44,5 +44,4 @@ const SOURCES: &[(&str, &str)] = &[
     ("sdk/tidewire.d.ts", "../sdk/tidewire.d.ts"),
     ("sdk/src", "../sdk/src"),
     ("pages", "../sdk/pages"),
-    ("page", "page"),
 ];

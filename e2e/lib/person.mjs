@@ -4,15 +4,19 @@ import assert from "node:assert/strict";
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 
+import { registerToken } from "./server.mjs";
 import { until } from "./until.mjs";
 
 export const viewports = { desk: { width: 1440, height: 900 }, laptop: { width: 1280, height: 720 }, phone: { width: 390, height: 844 } };
 
 export class Person {
-  /** `name` becomes an origin of its own, so that nobody finds what another's browser remembers. */
-  static async arrive(browser, server, name, { viewport = viewports.laptop, before } = {}) {
+  /**
+   * `name` becomes an origin of its own, so that nobody finds what another's browser remembers. `bringsToken`: the server
+   * makes none, so it comes in the address.
+   */
+  static async arrive(browser, server, name, { viewport = viewports.laptop, before, bringsToken = false } = {}) {
     const person = new Person();
-    person.name = name;
+    Object.assign(person, { name, bringsToken });
     person.origin = server.origin.replace(/\/\/[^:]+/, `//${name.toLowerCase()}.localhost`);
     person.page = await browser.tab();
     await person.page.setViewportSize(viewport);
@@ -25,6 +29,11 @@ export class Person {
   }
 
   // Both pages.
+
+  /** The address of a channel on a page. */
+  at(path, channel, flags = "", claim = {}) {
+    return `${path}#${channel}${flags}${this.bringsToken ? `&token=${registerToken(this.name, channel, claim)}` : ""}`;
+  }
 
   press(id) {
     return this.page.click(`#${id}`);
@@ -115,7 +124,7 @@ export class Person {
   // The call.
 
   async join(channel) {
-    await this.goto(`/call#${channel}`);
+    await this.goto(this.at("/call", channel));
     await this.page.fill("#name", this.name);
     await this.page.waitForSelector("#lobby-mic:not(:disabled)");
     await this.page.click("#join .primary");
@@ -125,7 +134,7 @@ export class Person {
   // The broadcast.
 
   async openStudio(channel, title) {
-    await this.goto(`/broadcast#${channel}&host`);
+    await this.goto(this.at("/broadcast", channel, "&host", { canUpdate: true }));
     await this.page.fill("#name", this.name);
     await this.page.fill("#title", title);
     await this.page.click("#host button");
@@ -134,7 +143,7 @@ export class Person {
 
   /** By a watch link, as most people come. */
   async sitDown(channel) {
-    await this.goto(`/broadcast#${channel}`);
+    await this.goto(this.at("/broadcast", channel, "", { disableSendAudio: true, disableSendVideo: true }));
     await this.page.waitForSelector("#bar-leave");
   }
 

@@ -19,23 +19,17 @@ mod files {
 /// The routes of everything that is built in.
 pub(crate) fn routes<S: Clone + Send + Sync + 'static>() -> Router<S> {
     Router::new()
-        .route("/", get(async || first(&["pages/front/index.html", "page/index.html"])))
-        .route("/call", get(async || first(&["pages/call/index.html"])))
-        .route("/broadcast", get(async || first(&["pages/broadcast/index.html"])))
-        .route("/whip", get(async || first(&["pages/whip/index.html", "page/index.html"])))
-        .route("/page.js", get(async || first(&["page/page.js"])))
-        .route("/page.css", get(async || first(&["page/page.css"])))
-        .route("/sdk/{*path}", get(async |Path(path): Path<String>| first(&[&format!("sdk/{path}")])))
-        .route("/pages/{*path}", get(async |Path(path): Path<String>| first(&[&format!("pages/{path}")])))
+        .route("/", get(async || built_in("pages/front/index.html")))
+        .route("/call", get(async || built_in("pages/call/index.html")))
+        .route("/broadcast", get(async || built_in("pages/broadcast/index.html")))
+        .route("/whip", get(async || built_in("pages/whip/index.html")))
+        .route("/sdk/{*path}", get(async |Path(path): Path<String>| built_in(&format!("sdk/{path}"))))
+        .route("/pages/{*path}", get(async |Path(path): Path<String>| built_in(&format!("pages/{path}"))))
 }
 
-/// The first of these that is there.
-fn first(paths: &[&str]) -> Response {
-    let found = paths.iter().find_map(|path| {
-        let at = files::FILES.binary_search_by(|(name, _)| (*name).cmp(path)).ok()?;
-        files::FILES.get(at).copied()
-    });
-    match found {
+fn built_in(path: &str) -> Response {
+    let found = files::FILES.binary_search_by(|(name, _)| (*name).cmp(path)).ok();
+    match found.and_then(|at| files::FILES.get(at)) {
         Some((path, bytes)) => file(path, bytes).into_response(),
         None => crate::edge::problem(&refuse(Code::PathUnknown)),
     }

@@ -1,6 +1,6 @@
 // The door: which channel, under what name, and whether to send or to watch.
 
-import { CHANNEL, explain, freshChannel, isLocal, readAddress, tokenSource } from "../shared/entry.js";
+import { CHANNEL, explain, freshChannel, isLocal, keepToken, readAddress, tokenSource } from "../shared/entry.js";
 import { $, h, memory, showProblem } from "../shared/ui.js";
 
 export class Door {
@@ -12,7 +12,8 @@ export class Door {
     $("#token").placeholder = isLocal ? "made for you" : "paste it here";
     $("#token-rule").replaceChildren(isLocal
       ? "On this machine the server makes one for you. From elsewhere: "
-      : "The server makes tokens only for its own machine. Its owner prints one with ", h("code", {}, "tidewire token --type register"));
+      : "The server makes tokens only for its own machine. Its owner prints them with ",
+      h("code", {}, "tidewire token --type register --channel …"), ", for you with ", h("code", {}, "--can-update"), ", for viewers with ", h("code", {}, "--watch-only"), ".");
     $("#common").addEventListener("submit", (event) => event.preventDefault());
     this.address = readAddress();
     this.#fillIn();
@@ -65,8 +66,10 @@ export class Door {
     if (given) memory.local.write("name", given);
     const title = $("#title").value.trim();
     memory.local.write("title", title);
+    const pasted = $("#token").value.trim();
+    keepToken(pasted);
     const rights = isHost ? { canUpdate: 1 } : { watchOnly: 1 };
-    return { channel, name: given || guestName(), title, isHost, token: tokenSource(channel, $("#token").value.trim(), rights) };
+    return { channel, name: given || guestName(), title, isHost, token: tokenSource(channel, pasted, rights) };
   }
 
   #fillIn() {

@@ -5,7 +5,7 @@
 
 import { LocalMedia } from "/sdk/tidewire.js";
 import { DeviceChoice, LevelMeter, rememberedDevices } from "../shared/devices.js";
-import { CHANNEL, explain, freshChannel, isLocal, readAddress, tokenSource } from "../shared/entry.js";
+import { CHANNEL, explain, freshChannel, isLocal, keepToken, readAddress, tokenSource } from "../shared/entry.js";
 import { $, h, iconButton, memory, relabel, showProblem } from "../shared/ui.js";
 
 export class Lobby {
@@ -53,6 +53,7 @@ export class Lobby {
         const channel = $("#channel").value.trim().toLowerCase();
         const pasted = $("#token").value.trim();
         memory.local.write("name", name);
+        keepToken(pasted);
         resolve({ name, channel, token: tokenSource(channel, pasted), media: this.#media });
       }, { once: true });
     });

@@ -17,7 +17,19 @@ export function readAddress() {
     else address.flags.add(key);
   }
   address.channel ||= claimsOf(address.token)?.channels?.[0]?.id ?? "";
+  address.token ||= keptToken(address.channel);
   return address;
+}
+
+/** Keeps a token that was pasted for as long as the tab is open, so that a reload needs it not again. */
+export function keepToken(token) {
+  memory.tab.write("token", token);
+}
+
+/** The token that was kept, if it is for that channel. */
+function keptToken(channel) {
+  const token = memory.tab.read("token") ?? "";
+  return claimsOf(token)?.channels?.some(({ id }) => id === channel) ? token : "";
 }
 
 const FLAGS = new Set(["host", "watch"]);
