@@ -12,7 +12,7 @@ import { until } from "./until.mjs";
 const here = import.meta.dirname;
 export const program = resolve(process.env.TIDEWIRE_BIN ?? join(here, "../../target/release/tidewire"));
 const withoutUring = join(dirname(program), "examples/without_uring");
-const secret = "a secret of thirty-two bytes, no less";
+export const secret = "a secret of thirty-two bytes, no less";
 
 export class Server {
   #child;
@@ -75,7 +75,7 @@ export async function token(channel) {
   return stdout.trim();
 }
 
-async function freeTcpPort() {
+export async function freeTcpPort() {
   const server = createServer().listen(0, "127.0.0.1");
   await once(server, "listening");
   const { port } = server.address();

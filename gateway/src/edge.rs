@@ -30,13 +30,16 @@ use crate::limits::{SESSIONS_MAX, TICK};
 use crate::link::MediaLink;
 use crate::page;
 use crate::problem::{Code, Problem};
+use crate::token::Applications;
 use floor::Shared;
 pub(crate) use respond::problem;
 
 /// What a gateway is told at its start.
 #[derive(Clone)]
 pub struct Config {
-    /// Signs and verifies tokens (HS256). Should be 32 random bytes (RFC 7518 3.2); an empty one verifies nothing.
+    /// Whose tokens are taken.
+    pub applications: Applications,
+    /// Signs the page's own tokens: the default application's secret.
     pub secret: Vec<u8>,
     /// Whether the page may have tokens made for it. Only for a server that listens on loopback with a secret of its
     /// own making: behind a proxy on the same machine every visitor would look like a local one.
@@ -46,8 +49,15 @@ pub struct Config {
 }
 
 impl Config {
+    /// The default application alone, by its secret. Should be 32 random bytes (RFC 7518 3.2); an empty one verifies
+    /// nothing.
     pub fn new(secret: Vec<u8>) -> Self {
-        Self { secret, page_mints_tokens: false, sessions_max: SESSIONS_MAX }
+        Self {
+            applications: Applications::of_secret(&secret),
+            secret,
+            page_mints_tokens: false,
+            sessions_max: SESSIONS_MAX,
+        }
     }
 }
 

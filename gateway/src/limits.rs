@@ -7,6 +7,24 @@ use tidewire_core::message::lane::Bounds;
 /// Bytes of one Bearer token: the claims of a hundred channels, and what any HTTP server takes as one header.
 pub const TOKEN_LEN_MAX: usize = 8 * 1024;
 
+/// Channels that one token of type `register` may claim: what [`TOKEN_LEN_MAX`] holds of short claims.
+pub const TOKEN_CHANNELS_MAX: usize = 128;
+
+/// Roles of one client: everybody in its channels is told of them.
+pub const TOKEN_ROLES_MAX: usize = 16;
+
+/// Applications of one gateway: their keys are held in memory, some 10 KiB each at most.
+pub const APPLICATIONS_MAX: usize = 1_024;
+
+/// Secrets of one application: the one in use and the one before. Each is tried, so each costs an HMAC a token.
+pub const SECRETS_MAX: usize = 2;
+
+/// Public keys of one application: four issuers that each publish the key in use, the next and the last.
+pub const PUBLIC_KEYS_MAX: usize = 16;
+
+/// Bytes of a key set's file: each key with a certificate chain that is passed over.
+pub const KEY_SET_LEN_MAX: usize = 256 * 1024;
+
 /// Bytes of one ICE fragment: some 150 candidates, ten times what a client with many networks gathers.
 pub const FRAGMENT_LEN_MAX: usize = 16 * 1024;
 
@@ -44,14 +62,11 @@ pub const CLIENTS_MAX: usize = 16_384;
 /// Members of one channel of one gateway: an audience that still fits into one list of those present.
 pub const MEMBERS_MAX: usize = 10_000;
 
-/// Channels that one client is in, and that one token names: a token of 8 KiB names about as many.
-pub const CHANNELS_PER_CLIENT_MAX: usize = 64;
+/// Channels that one client is in: those that one token names.
+pub const CHANNELS_PER_CLIENT_MAX: usize = TOKEN_CHANNELS_MAX;
 
 /// Connections of one client: camera, screen and a downstream for each of a few channels, several times over.
 pub const CONNECTIONS_PER_CLIENT_MAX: usize = 16;
-
-/// Roles of one client: more than an application tells apart.
-pub const ROLES_MAX: usize = 16;
 
 /// Bytes of one message: a page of text. What is larger belongs elsewhere, and a link to it here.
 pub const MESSAGE_LEN_MAX: usize = 16 * 1024;

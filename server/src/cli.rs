@@ -4,12 +4,11 @@
 
 use std::ffi::OsString;
 use std::path::PathBuf;
-use std::time::Duration;
 
 use clap::{Arg, ArgAction, ArgMatches, Command};
-use tidewire_core::id::ChannelName;
 
 use crate::settings::{Setting, SettingsError, Shape, Sources, TABLE};
+use crate::token::{self, Order};
 
 /// What the program was started for.
 #[derive(Debug)]
@@ -17,7 +16,7 @@ pub(crate) enum Task {
     /// Be everything: gateway and media server.
     Everything(Sources),
     /// Print one token.
-    Token { sources: Sources, channel: ChannelName, lifetime: Duration },
+    Token { sources: Sources, order: Box<Order> },
     /// Print the settings that are in force.
     ShowSettings(Sources),
     /// Print the reference page.
@@ -28,7 +27,9 @@ pub(crate) enum Task {
 pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Task, Failure> {
     let matches = command().try_get_matches_from(arguments)?;
     match matches.subcommand() {
-        Some(("token", matches)) => token(matches),
+        Some(("token", matches)) => {
+            Ok(Task::Token { order: Box::new(Order::of(matches)?), sources: sources(matches)? })
+        }
         Some(("settings", matches)) if matches.get_flag("markdown") => Ok(Task::SettingsPage),
         Some(("settings", matches)) => Ok(Task::ShowSettings(sources(matches)?)),
         _ => Ok(Task::Everything(sources(&matches)?)),
@@ -56,18 +57,7 @@ fn command() -> Command {
 }
 
 fn token_command() -> Command {
-    let channel = Arg::new("channel").long("channel").value_name("NAME").required(true);
-    let lifetime = Arg::new("lifetime-s").long("lifetime-s").value_name("SECONDS");
-    Command::new("token")
-        .about("Prints a token that may publish and watch in one channel, and nothing else")
-        .arg(channel.help("The channel").value_parser(ChannelName::new as fn(&str) -> _))
-        .arg(
-            lifetime
-                .help("How long the token is good [default: 86400, a day]")
-                .value_parser(clap::value_parser!(u64).range(1..)),
-        )
-        .args(Setting::of("secret").map(flag))
-        .arg(config())
+    token::command().args(Setting::of("secret").map(flag)).arg(config())
 }
 
 fn settings_command() -> Command {
@@ -104,12 +94,3 @@ fn sources(matches: &ArgMatches) -> Result<Sources, SettingsError> {
     let file = file.or_else(|| variable("TIDEWIRE_CONFIG").filter(|path| !path.is_empty()).map(PathBuf::from));
     Sources::new(flags, variable).with_file(file.as_deref())
 }
-
-fn token(matches: &ArgMatches) -> Result<Task, Failure> {
-    let absent = || command().error(clap::error::ErrorKind::MissingRequiredArgument, "--channel NAME is missing");
-    let channel = matches.get_one::<ChannelName>("channel").cloned().ok_or_else(absent)?;
-    let lifetime = matches.get_one::<u64>("lifetime-s").copied().unwrap_or(TOKEN_LIFETIME_S);
-    Ok(Task::Token { sources: sources(matches)?, channel, lifetime: Duration::from_secs(lifetime) })
-}
-
-const TOKEN_LIFETIME_S: u64 = 24 * 60 * 60;

@@ -20,7 +20,7 @@ use crate::media::Media;
 use crate::report::{self, Report};
 use crate::settings::{Settings, Sources};
 use crate::shutdown::{SHUTDOWN_MAX, Signals};
-use crate::{logs, metrics, output, overload, tls};
+use crate::{applications, logs, metrics, output, overload, tls};
 
 /// Runs until told to end. Fails when the start fails, or when something ends that should not.
 pub(crate) fn run(sources: &Sources) -> Result<()> {
@@ -44,7 +44,7 @@ async fn serve(settings: &Settings, addresses: &Addresses, listener: TcpListener
     let (link, questions) = MediaLink::pair();
     let (events, events_heard) = mpsc::channel(EVENTS_LEN);
     let media = Media::start(settings, addresses, questions, events).context("cannot start the media server")?;
-    let gateway = Gateway::new(config(settings), link, events_heard);
+    let gateway = Gateway::new(config(settings)?, link, events_heard);
     let readiness = Readiness::default();
     let routes = gateway.router().merge(health::routes(readiness.clone())).merge(metrics::routes(media.counts()));
     // Ends with the runtime.
@@ -85,10 +85,11 @@ async fn end(media: Media, server: Server, mut signals: Signals) {
     }
 }
 
-fn config(settings: &Settings) -> Config {
+fn config(settings: &Settings) -> Result<Config> {
     let mut config = Config::new(settings.secret.bytes().to_vec());
+    config.applications = applications::of(settings)?;
     config.page_mints_tokens = settings.page_mints_tokens();
-    config
+    Ok(config)
 }
 
 /// What a certificate made here is for.

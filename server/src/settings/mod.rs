@@ -5,6 +5,7 @@
 //! file, that before the default. Invariant: a [`Settings`] can only be one that makes sense; whatever is wrong is a
 //! [`SettingsError`] that names the setting, where its value came from, and the mend. Looks at no socket and no clock.
 
+mod applications;
 mod read;
 mod reference;
 mod sources;
@@ -15,9 +16,11 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use tidewire_core::id::ApplicationId;
 use tidewire_net::handshake::Versions;
 use tidewire_net::{DriverChoice, IoChoice, Offload};
 
+pub(crate) use applications::Application;
 pub(crate) use read::is_link_local;
 pub(crate) use reference::{in_force, markdown};
 pub(crate) use sources::{Source, Sources};
@@ -41,6 +44,8 @@ pub(crate) struct Settings {
     pub(crate) dtls: Versions,
     pub(crate) trains: Offload,
     pub(crate) secret: Secret,
+    /// Beside the default one, or in its place.
+    pub(crate) applications: Vec<Application>,
     pub(crate) tls: Tls,
     /// How long a shard looks for packets before it sleeps.
     pub(crate) spin: Duration,
@@ -123,8 +128,18 @@ impl Settings {
         draft.finish(sources, cores, random)
     }
 
-    /// The secret alone, which has to have been set.
-    pub(crate) fn secret_given(sources: &Sources) -> Result<Vec<u8>, SettingsError> {
+    /// The secret that an application's tokens are signed with, which has to have been set.
+    pub(crate) fn secret_of(sources: &Sources, id: &ApplicationId) -> Result<Vec<u8>, SettingsError> {
+        let Some(entry) = sources.applications().iter().find(|entry| entry.id == *id) else {
+            return Self::secret_given(sources);
+        };
+        entry.secret.as_ref().map(|secret| secret.clone().into_bytes()).ok_or_else(|| {
+            let problem = format!("application {id} has a key set and no secret");
+            sources.conflict("secret", problem, "Have its application server sign the token")
+        })
+    }
+
+    fn secret_given(sources: &Sources) -> Result<Vec<u8>, SettingsError> {
         sources.of_key("secret").map(|given| given.text.into_bytes()).filter(|secret| !secret.is_empty()).ok_or_else(
             || {
                 let mend = "Give the one that the server has, by --secret, TIDEWIRE_SECRET or tidewire.toml";
@@ -136,7 +151,8 @@ impl Settings {
     /// Whether the page may have tokens made for it: only where nobody but this machine's users can ask, and only with
     /// a secret that nobody set for a purpose of their own.
     pub(crate) fn page_mints_tokens(&self) -> bool {
-        self.listen.ip().is_loopback() && matches!(self.secret, Secret::Random(_))
+        let has_default = self.applications.iter().any(|entry| entry.id == ApplicationId::default());
+        self.listen.ip().is_loopback() && matches!(self.secret, Secret::Random(_)) && !has_default
     }
 }
 
@@ -181,10 +197,22 @@ impl Draft {
             dtls: self.dtls,
             trains: self.trains,
             secret: self.secret.map_or_else(|| Secret::Random(random.to_vec()), Secret::Given),
+            applications: Self::applications(sources)?,
             tls,
             spin: self.spin,
             log: Log { filter: self.log.unwrap_or_else(|| LOG.to_owned()), format: self.log_format },
         })
+    }
+
+    /// The default application has its keys from one place.
+    fn applications(sources: &Sources) -> Result<Vec<Application>, SettingsError> {
+        let applications = sources.applications().to_vec();
+        let has_default = applications.iter().any(|entry| entry.id == ApplicationId::default());
+        if has_default && sources.of_key("secret").is_some() {
+            let problem = "there is an [[application]] named default as well".to_owned();
+            return Err(sources.conflict("secret", problem, "Give the secret there, and leave out this one"));
+        }
+        Ok(applications)
     }
 
     fn tls(&self, sources: &Sources) -> Result<Tls, SettingsError> {

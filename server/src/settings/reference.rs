@@ -1,5 +1,6 @@
 //! The settings as text: the reference page, and what is in force.
 
+use super::applications;
 use super::sources::{Source, Sources};
 use super::table::{Shape, TABLE};
 
@@ -17,6 +18,7 @@ pub(crate) fn markdown() -> String {
             default = setting.default,
         ));
     }
+    page.push_str(APPLICATIONS);
     page
 }
 
@@ -33,8 +35,35 @@ pub(crate) fn in_force(sources: &Sources) -> String {
         let source = given.as_ref().map_or(&Source::Default, |given| &given.source);
         text.push_str(&format!("{:<12} {value}  ({})\n", setting.key, source.of(setting)));
     }
+    for application in sources.applications() {
+        let source = sources.path().display();
+        text.push_str(&format!("{:<12} {application:?}  (the file {source})\n", applications::KEY));
+    }
     text
 }
+
+const APPLICATIONS: &str = "
+## Applications
+
+`secret` is for tokens that name no application, or `default`. Others have a table each, in the file only:
+
+```toml
+[[application]]
+id = \"shop\"
+secret = \"32 random bytes or more\"
+secret-previous = \"still taken, while its application server goes over to the new one\"
+
+[[application]]
+id = \"bank\"
+key-set = \"bank.jwks\"
+```
+
+- `id`: 1 to 64 of the characters A-Z a-z 0-9 . _ - ~
+- `secret`, `secret-previous`: verify tokens signed by HS256.
+- `key-set`: a file with public keys (JWKS, RFC 7517), RSA of 2048 bits or more for RS256, P-256 for ES256. It is read at the start; a new key takes a restart.
+
+An application has a secret, or a key set, or both. One named `default` takes the place of `secret`.
+";
 
 const HEAD: &str = "\
 # Settings

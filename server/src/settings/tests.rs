@@ -135,15 +135,45 @@ fn one_core_still_has_a_shard() {
 fn secret_is_shown_nowhere() {
     let flags = [("secret", vec!["hunter2".to_owned()])];
     let sources = Sources::new(flags, |_| None);
+    let file = "[[application]]\nid = 'shop'\nsecret = 'hunter2'\nsecret-previous = 'hunter2'";
+    let sources = sources.with_toml(Path::new("test.toml"), file).unwrap();
     let settings = Settings::read(&sources, CORES, RANDOM).unwrap();
-    assert!(!format!("{settings:?}{}", in_force(&sources)).contains("hunter2"));
+    let shown = format!("{settings:?}{}", in_force(&sources));
+    assert!(!shown.contains("hunter2") && shown.contains("shop: secret (hidden)"), "{shown}");
 }
 
 #[test]
 fn token_needs_a_secret_that_was_set() {
-    assert_eq!(Settings::secret_given(&Sources::default()).unwrap_err().setting, "secret");
+    let (ours, shop) = (ApplicationId::default(), ApplicationId::new("shop").unwrap());
+    assert_eq!(Settings::secret_of(&Sources::default(), &ours).unwrap_err().setting, "secret");
     let sources = Sources::new([("secret", vec!["ours".to_owned()])], |_| None);
-    assert_eq!(Settings::secret_given(&sources).unwrap(), b"ours");
+    assert_eq!(Settings::secret_of(&sources, &ours).unwrap(), b"ours");
+    let file = "[[application]]\nid = 'shop'\nsecret = 'theirs'\n[[application]]\nid = 'bank'\nkey-set = 'bank.jwks'";
+    let sources = sources.with_toml(Path::new("test.toml"), file).unwrap();
+    assert_eq!(Settings::secret_of(&sources, &shop).unwrap(), b"theirs");
+    assert_eq!(Settings::secret_of(&sources, &ours).unwrap(), b"ours");
+    let bank = Settings::secret_of(&sources, &ApplicationId::new("bank").unwrap()).unwrap_err();
+    assert!(bank.problem.contains("bank has a key set and no secret"), "{bank}");
+}
+
+#[test]
+fn application_that_makes_no_sense_is_refused_by_name() {
+    for (table, problem) in [
+        ("secret = 's'", "missing field `id`"),
+        ("id = 'a b'\nsecret = 's'", "a name is 1 to 64"),
+        ("id = 'shop'", "shop has neither a secret nor a key-set"),
+        ("id = 'shop'\nsecret = 12345", "a secret must be a text"),
+        ("id = 'shop'\nsecret = ''", "shop has an empty secret"),
+        ("id = 'shop'\nsecret-previous = 's'\nkey-set = 'k'", "shop has a secret-previous without a secret"),
+        ("id = 'shop'\nsecret = 's'\nsecrets = 't'", "unknown field `secrets`"),
+        ("id = 'shop'\nsecret = 's'\n[[application]]\nid = 'shop'\nsecret = 't'", "shop is there twice"),
+    ] {
+        let error = read(&[], &[], &format!("[[application]]\n{table}")).unwrap_err();
+        assert!(error.setting == "application" && error.problem.contains(problem), "{table}: {error}");
+    }
+    let default = "[[application]]\nid = 'default'\nsecret = 's'";
+    assert_eq!(read(&[("secret", &["t"])], &[], default).unwrap_err().setting, "secret");
+    assert!(!read(&[], &[], default).unwrap().page_mints_tokens());
 }
 
 #[test]
