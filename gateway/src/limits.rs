@@ -62,8 +62,8 @@ pub const CLIENTS_MAX: usize = 16_384;
 /// Members of one channel of one gateway: an audience that still fits into one list of those present.
 pub const MEMBERS_MAX: usize = 10_000;
 
-/// Channels that one client is in, and that one token names: a token of 8 KiB names about as many.
-pub const CHANNELS_PER_CLIENT_MAX: usize = 64;
+/// Channels that one client is in: those that one token names.
+pub const CHANNELS_PER_CLIENT_MAX: usize = TOKEN_CHANNELS_MAX;
 
 /// Connections of one client: camera, screen and a downstream for each of a few channels, several times over.
 pub const CONNECTIONS_PER_CLIENT_MAX: usize = 16;

@@ -129,7 +129,7 @@ codes! {
     FragmentInvalid "fragmentInvalid" 400 "The body is no ICE fragment.",
     CredentialsInvalid "credentialsInvalid" 400 "The ICE user fragment or password breaks RFC 8839.",
     OfferUnacceptable "offerUnacceptable" 422 "The offer shares no codec, fingerprint or direction with this server.",
-    TooManyChannels "tooManyChannels" 422 "A client is in at most 64 channels.",
+    TooManyChannels "tooManyChannels" 422 "A client is in at most 128 channels.",
     TooManyConnections "tooManyConnections" 422 "A client has at most 16 connections.",
     UpgradeRequired "upgradeRequired" 426 "Only a WebSocket is served here.",
     PreconditionRequired "preconditionRequired" 428 "PATCH needs an If-Match header.",

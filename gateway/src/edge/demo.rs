@@ -18,7 +18,7 @@ use super::{Gateway, request, respond};
 use crate::hall::refuse;
 use crate::limits::DEMO_TOKEN_LIFETIME;
 use crate::problem::{Code, Problem};
-use crate::token::{self, ChannelClaim, Claims};
+use crate::token::{self, ChannelClaim, Claims, TokenType};
 
 /// What a page wants its token to be. Flags are set by any value.
 #[derive(Deserialize)]
@@ -66,7 +66,8 @@ fn mint(gateway: &Gateway, request: &Request) -> Result<Minted, Problem> {
     let Query(wish) = Query::<Wish>::try_from_uri(request.uri())
         .map_err(|error| Problem::new(Code::ChannelInvalid, format!("The query: {error}.")))?;
     let channel = ChannelName::new(&wish.channel).map_err(|_| refuse(Code::ChannelInvalid))?;
-    let token = token::sign(&config.secret, &wish.claims(channel, request::now_unix()));
+    let claims = wish.claims(channel, request::now_unix());
+    let token = token::sign(&config.secret, &claims);
     Ok(Minted { token, expires_in_s: DEMO_TOKEN_LIFETIME.as_secs() })
 }
 
@@ -79,11 +80,11 @@ impl Wish {
             can_kick: self.can_kick.is_some(),
             ..ChannelClaim::of(channel)
         };
-        let mut claims = match self.kind {
-            Kind::Join => Claims::join(claim),
-            Kind::Register => Claims::register(vec![claim]),
+        let kind = match self.kind {
+            Kind::Join => TokenType::Join,
+            Kind::Register => TokenType::Register,
         };
-        claims.user_id = self.user_id;
+        let claims = Claims { kind, user_id: self.user_id, channels: vec![claim], ..Claims::default() };
         claims.lasting(DEMO_TOKEN_LIFETIME, now_unix)
     }
 }

@@ -20,7 +20,7 @@ pub fn join(book: &Book, caller: Caller, claims: &Claims) -> Decision {
     let claim = claims.to_join()?;
     let client = book.client(caller.client).ok_or_else(|| refuse(Code::NotRegistered))?;
     claims.same_bearer(&client.application, &client.member)?;
-    let channel = ChannelKey::new(client.application.clone(), claim.id.clone());
+    let channel = claims.key(claim.id.clone());
     let seat = Seat::of(claim.clone());
     let found = snapshot(book, &channel, &seat, caller.client);
     let mut effects = if book.seat(caller.client, &channel).is_some() {

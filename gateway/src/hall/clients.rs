@@ -6,13 +6,13 @@
 
 use std::collections::BTreeSet;
 
-use tidewire_core::id::{ApplicationId, ChannelKey, ConnectionKey, Label, LinkKey, UpstreamId};
+use tidewire_core::id::{ChannelKey, ConnectionKey, Label, LinkKey, UpstreamId};
 use tidewire_core::message::client::{EndReason, Event, LeaveReason, Member, Reply};
 
 use super::book::{Book, Client, Seat};
 use super::effects::{About, Caller, Effect};
 use super::{Decision, channels, refuse};
-use crate::limits::{CHANNELS_PER_CLIENT_MAX, CLIENTS_MAX, LEASE};
+use crate::limits::{CLIENTS_MAX, LEASE};
 use crate::problem::{Code, Problem};
 use crate::token::{ChannelClaim, Claims};
 
@@ -53,10 +53,10 @@ pub struct Newcomer {
 
 /// Judges a registration, before anything is changed for it.
 pub fn newcomer(book: &Book, claims: &Claims, introduction: Introduction, fresh: &Fresh) -> Result<Newcomer, Problem> {
-    let named = claims.to_register()?;
     let application = claims.application_id.clone();
     let member = member(claims, introduction, fresh)?;
-    let claims = seats_claimed(&application, named)?;
+    let seats = claims.to_register()?.iter();
+    let claims: Vec<_> = seats.map(|claim| (claims.key(claim.id.clone()), claim.clone())).collect();
     let replaces = book.bearer(&application, &member.client_id);
     match replaces.and_then(|key| book.client(key)) {
         Some(present) if present.member.user_id != member.user_id => return Err(refuse(Code::ClientIdTaken)),
@@ -88,13 +88,14 @@ pub fn register(book: &Book, caller: Caller, newcomer: Newcomer) -> Vec<Effect> 
 
 /// A newer token for the same client: in each channel that it names, and where the client sits, its claim holds.
 pub fn renew(book: &Book, caller: Caller, claims: &Claims) -> Decision {
-    let named = claims.to_register()?;
+    let claimed = claims.to_register()?;
     let client = book.client(caller.client).ok_or_else(|| refuse(Code::NotRegistered))?;
     claims.same_bearer(&client.application, &client.member)?;
     let mut effects = Vec::new();
-    for (channel, claim) in seats_claimed(&client.application, named)? {
+    for claim in claimed {
+        let channel = claims.key(claim.id.clone());
         if book.seat(caller.client, &channel).is_some() {
-            effects.extend(channels::reseat(book, caller.client, &channel, Seat::of(claim)));
+            effects.extend(channels::reseat(book, caller.client, &channel, Seat::of(claim.clone())));
         }
     }
     effects.push(Effect::Answer(caller, Ok(Reply::Done)));
@@ -144,40 +145,22 @@ pub fn end(book: &Book, key: LinkKey, reason: EndReason, left: LeaveReason) -> V
     effects
 }
 
-/// Every channel that a token names, each once, with the first claim that names it.
-fn seats_claimed(
-    application: &ApplicationId,
-    named: &[ChannelClaim],
-) -> Result<Vec<(ChannelKey, ChannelClaim)>, Problem> {
-    let mut seats = Vec::<(ChannelKey, ChannelClaim)>::new();
-    for claim in named {
-        let channel = ChannelKey::new(application.clone(), claim.id.clone());
-        if !seats.iter().any(|(known, _)| *known == channel) {
-            seats.push((channel, claim.clone()));
-        }
-    }
-    if seats.len() > CHANNELS_PER_CLIENT_MAX {
-        return Err(refuse(Code::TooManyChannels));
-    }
-    Ok(seats)
-}
-
 fn member(claims: &Claims, introduction: Introduction, fresh: &Fresh) -> Result<Member, Problem> {
     let [_, user, device, client] = fresh.0;
-    let id = |claimed: &Option<Label>, drawn: u128| match claimed {
-        Some(label) => Ok(label.clone()),
-        None => label(&format!("{drawn:032x}")),
-    };
     Ok(Member {
-        client_id: id(&claims.client_id, client)?,
-        user_id: id(&claims.user_id, user)?,
-        device_id: id(&claims.device_id, device)?,
+        client_id: id(claims.client_id.as_ref(), client)?,
+        user_id: id(claims.user_id.as_ref(), user)?,
+        device_id: id(claims.device_id.as_ref(), device)?,
         user_alias: introduction.user_alias,
         device_alias: introduction.device_alias,
         tag: introduction.tag,
         roles: claims.client_roles.clone(),
         region: claims.region.clone(),
     })
+}
+
+fn id(claimed: Option<&Label>, drawn: u128) -> Result<Label, Problem> {
+    claimed.map_or_else(|| label(&format!("{drawn:032x}")), |claimed| Ok(claimed.clone()))
 }
 
 fn label(text: &str) -> Result<Label, Problem> {

@@ -9,13 +9,13 @@ mod whitelists;
 use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
-use tidewire_core::id::UpstreamId;
+use tidewire_core::id::{ChannelName, Label, UpstreamId};
 use tidewire_core::message::client::{Event as Heard, Reply, Told};
 use tidewire_core::message::lane::Frame;
 use tidewire_core::message::{ErrorCode, Section};
 
 use super::*;
-use crate::token::ChannelClaim;
+use crate::token::{ChannelClaim, TokenType};
 
 const OFFER: &str = "v=0\r\nm=audio 9 X 111\r\na=mid:0\r\nm=video 9 X 96\r\n";
 const PASSWORD: &str = "abcdefghijklmnopqrstuv";
@@ -54,7 +54,7 @@ impl Scene {
 
     /// A client of this user, in these channels.
     fn client(&mut self, user: &str, claims: Vec<ChannelClaim>) -> LinkKey {
-        self.registered(&token("register", user, claims)).unwrap()
+        self.registered(&token(TokenType::Register, user, claims)).unwrap()
     }
 
     fn registered(&mut self, claims: &Claims) -> Result<LinkKey, Code> {
@@ -220,15 +220,19 @@ impl Scene {
 }
 
 fn claim(channel: &str) -> ChannelClaim {
-    ChannelClaim { id: channel.to_owned(), ..ChannelClaim::default() }
+    ChannelClaim::of(ChannelName::new(channel).unwrap())
 }
 
-fn token(kind: &str, user: &str, channels: Vec<ChannelClaim>) -> Claims {
+fn token(kind: TokenType, user: &str, channels: Vec<ChannelClaim>) -> Claims {
     Claims {
-        kind: Some(kind.to_owned()),
-        user_id: Some(user.to_owned()),
-        client_id: Some(format!("{user}-1")),
+        kind,
+        user_id: Some(label(user)),
+        client_id: Some(label(&format!("{user}-1"))),
         channels,
         ..Claims::default()
     }
+}
+
+fn label(text: &str) -> Label {
+    Label::new(text).unwrap()
 }

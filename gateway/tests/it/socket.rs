@@ -59,10 +59,9 @@ pub(crate) fn claim(channel: &str) -> ChannelClaim {
 }
 
 pub(crate) fn register(user: &str, channels: Vec<ChannelClaim>) -> String {
-    let mut claims = Claims::register(channels).lasting(Duration::from_secs(600), now_unix());
-    claims.user_id = Some(Label::new(user).unwrap());
-    claims.client_id = Some(Label::new(&format!("{user}-1")).unwrap());
-    token::sign(SECRET, &claims)
+    let label = |text: &str| Some(Label::new(text).unwrap());
+    let claims = Claims::register(channels).lasting(Duration::from_secs(600), now_unix());
+    token::sign(SECRET, &Claims { user_id: label(user), client_id: label(&format!("{user}-1")), ..claims })
 }
 
 /// The client's end of a line, over whatever socket it has.

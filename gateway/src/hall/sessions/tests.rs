@@ -4,7 +4,7 @@ use tidewire_core::message::Event;
 
 use super::*;
 use crate::hall::Hall;
-use crate::token::{self, Applications};
+use crate::token;
 
 const OFFER: &str =
     "v=0\r\nm=audio 9 UDP/TLS/RTP/SAVPF 111\r\na=mid:0\r\na=ice-ufrag:cccc\r\na=ice-pwd:cccccccccccccccccccccccc\r\n";
@@ -12,7 +12,7 @@ const KEY: ConnectionKey = ConnectionKey(7);
 
 fn who(name: &str) -> Claims {
     let text = token::mint(b"secret", &channel(name), Duration::from_secs(60), 1_000);
-    token::verify(&Applications::of_secret(b"secret"), &text, 1_000).unwrap()
+    token::verify(&token::Applications::of_secret(b"secret"), &text, 1_000).unwrap()
 }
 
 fn empty(connections_max: usize) -> Hall {

@@ -1,6 +1,6 @@
 //! Connections from their opening to their end, whoever ends them.
 
-use tidewire_core::id::{ChannelName, MediaId};
+use tidewire_core::id::MediaId;
 use tidewire_core::message::client::Source;
 
 use super::*;
@@ -85,7 +85,7 @@ fn media_id_is_taken_over_by_its_user_and_from_whip_only() {
     let open = json!({"type": "openUpstream", "channel": "sea", "offer": OFFER, "mediaId": "main"});
     assert_eq!(scene.ask(bob, open), Err("mediaIdTaken".into()));
     assert_eq!(scene.hall.call(&who, call(901)).unwrap_err().code, Code::MediaIdTaken);
-    let alice_by_whip = Claims { user_id: Some("alice".into()), ..who };
+    let alice_by_whip = Claims { user_id: Some(label("alice")), ..who };
     assert!(scene.hall.call(&alice_by_whip, call(902)).is_ok());
 }
 

@@ -94,7 +94,7 @@ fn hidden_observer_is_there_for_nobody() {
     assert_eq!(scene.ask(alice, json!({"type": "send", "channel": "sea", "text": "x"})), Ok(Reply::Done));
     assert!(matches!(scene.events(ghost)[..], [Heard::Message { .. }]), "but it hears");
     assert_eq!(scene.ask(ghost, json!({"type": "update", "tag": "boo"})), Ok(Reply::Done));
-    let plain = token("register", "ghost", vec![claim("sea")]);
+    let plain = token(TokenType::Register, "ghost", vec![claim("sea")]);
     assert_eq!(scene.ask_with(ghost, json!({"type": "renew", "token": "t"}), plain), Ok(Reply::Done));
     assert_eq!(
         scene.ask(ghost, json!({"type": "send", "channel": "sea", "text": "x"})),
@@ -114,20 +114,20 @@ fn newer_token_counts_where_it_names_a_channel() {
     let (kept, _) = scene.published(alice, "lake", None);
     scene.heard(alice);
     let renew = json!({"type": "renew", "token": "t"});
-    let newer = token("register", "alice", vec![muted(), claim("river")]);
+    let newer = token(TokenType::Register, "alice", vec![muted(), claim("river")]);
     assert_eq!(scene.ask_with(alice, renew.clone(), newer), Ok(Reply::Done));
     assert!(matches!(scene.events(alice)[..], [Heard::Closed { .. }, Heard::RightsChanged { .. }]));
     assert!(scene.hall.book().connection(kept).is_some());
     assert_eq!(scene.ask(alice, json!({"type": "leave", "channel": "river"})), Err("notInChannel".into()));
-    let others = token("register", "bob", vec![]);
-    assert_eq!(scene.ask_with(alice, renew, others), Err("tokenClientMismatch".into()));
+    let others = token(TokenType::Register, "bob", vec![]);
+    assert_eq!(scene.ask_with(alice, renew, others), Err("tokenUserMismatch".into()));
 }
 
 #[test]
 fn messages_go_to_whom_all_ids_describe() {
     let mut scene = Scene::new();
     let alice = scene.client("alice", vec![claim("sea")]);
-    let phone = Claims { client_id: Some("bob-phone".into()), ..token("register", "bob", vec![claim("sea")]) };
+    let phone = Claims { client_id: Some(label("bob-phone")), ..token(TokenType::Register, "bob", vec![claim("sea")]) };
     let bob = scene.client("bob", vec![claim("sea")]);
     let phone = scene.registered(&phone).unwrap();
     let elsewhere = scene.client("carol", vec![claim("lake")]);

@@ -1,6 +1,5 @@
 //! What a client knows of a channel, from what it found and what it heard, is what the book says.
 
-use tidewire_core::id::{ChannelName, Label};
 use tidewire_core::message::client::{Channel, Member, Upstream};
 use tidewire_core::random::Seeded;
 
@@ -73,7 +72,9 @@ struct Life {
 
 impl Life {
     fn step(&mut self) {
-        let clients: Vec<_> = self.scene.hall.book().client_keys().collect();
+        let book = self.scene.hall.book();
+        let has_socket = |key: &LinkKey| book.client(*key).is_some_and(|client| client.lease.is_none());
+        let clients: Vec<_> = book.client_keys().filter(has_socket).collect();
         let Some(client) = clients.get(self.random.below(clients.len().max(1) as u64) as usize).copied() else {
             return self.come();
         };
@@ -124,7 +125,7 @@ impl Life {
     }
 
     fn join(&mut self, client: LinkKey, channel: &str) {
-        let claims = Claims { kind: None, channels: vec![claim(channel)], ..Claims::default() };
+        let claims = Claims::join(claim(channel));
         // Its answer is looked at with what comes behind it.
         self.scene.put(client, json!({"type": "join", "token": "t"}), Some(claims));
     }
@@ -205,7 +206,7 @@ fn who_registers_anew_takes_its_own_place() {
 #[test]
 fn ids_that_the_token_leaves_out_are_drawn() {
     let mut scene = Scene::new();
-    let claims = Claims { kind: Some("register".into()), ..Claims::default() };
+    let claims = Claims::register(Vec::new());
     let client = scene.registered(&claims).unwrap();
     let member = &scene.hall.book().client(client).unwrap().member;
     let ids = [&member.user_id, &member.device_id, &member.client_id].map(Label::as_str);
@@ -220,13 +221,13 @@ fn client_lives_on_without_a_socket_for_its_lease_and_no_longer() {
     scene.heard(bob);
     scene.hall.hang(alice, 1, scene.now);
     scene.hall.tick(scene.now + LEASE - std::time::Duration::from_millis(1));
-    assert_eq!(scene.hall.resume(alice, 1, 1), Ok(1));
+    assert_eq!(scene.hall.resume(alice, 2, 1), Ok(1));
     scene.hall.tick(scene.now + LEASE);
     assert_eq!(scene.events(bob), [], "nobody saw that it was gone");
     scene.hall.hang(alice, 1, scene.now);
     scene.hall.tick(scene.now + LEASE);
     assert!(matches!(scene.events(bob)[..], [Heard::Left { reason: LeaveReason::LeaseExpired, .. }]));
-    assert_eq!(scene.hall.resume(alice, 1, 1), Err(EndReason::ResumeUnknown));
+    assert_eq!(scene.hall.resume(alice, 2, 1), Err(EndReason::ResumeUnknown));
 }
 
 #[test]

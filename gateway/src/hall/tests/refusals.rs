@@ -1,24 +1,20 @@
 //! Each refusal by its own code, and nothing changed by it.
 
 use super::*;
-use crate::limits::{CHANNELS_PER_CLIENT_MAX, CONNECTIONS_PER_CLIENT_MAX, MESSAGE_LEN_MAX, MESSAGES_BURST, ROLES_MAX};
+use crate::limits::{CONNECTIONS_PER_CLIENT_MAX, MESSAGE_LEN_MAX, MESSAGES_BURST};
+use crate::token::Action;
 
 #[test]
 fn bad_registrations_are_refused() {
     let mut scene = Scene::new();
     scene.client("alice", vec![claim("sea")]);
-    let good = || token("register", "bob", vec![claim("sea")]);
-    let many = (0..CHANNELS_PER_CLIENT_MAX + 1).map(|n| claim(&format!("c{n}"))).collect();
-    let action = ChannelClaim { action: Some("drop".into()), ..claim("sea") };
+    let good = || token(TokenType::Register, "bob", vec![claim("sea")]);
+    let action = ChannelClaim { action: Action::Drop, ..claim("sea") };
     let table = [
-        (token("join", "bob", vec![]), Code::TokenTypeForbidden),
-        (Claims { kind: None, ..good() }, Code::TokenTypeForbidden),
-        (Claims { user_id: Some(String::new()), ..good() }, Code::LabelInvalid),
-        (Claims { client_roles: vec!["r".into(); ROLES_MAX + 1], ..good() }, Code::LabelInvalid),
-        (Claims { channels: vec![claim("a b")], ..good() }, Code::ChannelInvalid),
+        (token(TokenType::Join, "bob", vec![]), Code::TokenTypeForbidden),
+        (Claims { kind: TokenType::Event, ..good() }, Code::TokenTypeForbidden),
         (Claims { channels: vec![action], ..good() }, Code::ChannelActionForbidden),
-        (Claims { channels: many, ..good() }, Code::TooManyChannels),
-        (Claims { client_id: Some("alice-1".into()), ..good() }, Code::ClientIdTaken),
+        (Claims { client_id: Some(label("alice-1")), ..good() }, Code::ClientIdTaken),
     ];
     for (claims, code) in table {
         assert_eq!(scene.registered(&claims), Err(code), "{claims:?}");
@@ -102,22 +98,23 @@ fn another_clients_connection_is_unknown() {
 fn joining_takes_a_token_for_this_client_and_one_channel() {
     let mut scene = Scene::new();
     let alice = scene.client("alice", vec![]);
-    let good = || token("join", "alice", vec![claim("sea")]);
+    let good = || token(TokenType::Join, "alice", vec![claim("sea")]);
     let request = json!({"type": "join", "token": "t"});
+    let other = Some(label("x"));
+    let elsewhere = tidewire_core::id::ApplicationId::new("other").unwrap();
     let table = [
-        (token("register", "alice", vec![claim("sea")]), "tokenTypeForbidden"),
-        (Claims { user_id: Some("bob".into()), ..good() }, "tokenClientMismatch"),
-        (Claims { client_id: Some("x".into()), ..good() }, "tokenClientMismatch"),
-        (Claims { device_id: Some("x".into()), ..good() }, "tokenClientMismatch"),
-        (Claims { application_id: Some("other".into()), ..good() }, "tokenClientMismatch"),
-        (Claims { channels: vec![], ..good() }, "joinNamesOneChannel"),
-        (Claims { channels: vec![claim("a"), claim("b")], ..good() }, "joinNamesOneChannel"),
+        (token(TokenType::Register, "alice", vec![claim("sea")]), "tokenTypeForbidden"),
+        (Claims { user_id: other.clone(), ..good() }, "tokenUserMismatch"),
+        (Claims { client_id: other.clone(), ..good() }, "tokenClientMismatch"),
+        (Claims { device_id: other.clone(), ..good() }, "tokenDeviceMismatch"),
+        (Claims { application_id: elsewhere, ..good() }, "tokenApplicationMismatch"),
+        (Claims { channels: vec![], ..good() }, "tokenMissingChannelClaim"),
     ];
     for (claims, code) in table {
         assert_eq!(scene.ask_with(alice, request.clone(), claims), Err(code.to_owned()));
     }
     assert_eq!(scene.ask(alice, request.clone()), Err("tokenMissing".into()));
-    let anybody = Claims { user_id: None, client_id: None, kind: None, ..good() };
+    let anybody = Claims { user_id: None, client_id: None, ..good() };
     assert!(matches!(scene.ask_with(alice, request, anybody), Ok(Reply::Joined { .. })));
 }
 

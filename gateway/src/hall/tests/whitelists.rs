@@ -5,11 +5,11 @@ use tidewire_core::message::Want;
 use super::*;
 
 fn hosts_only(channel: &str) -> ChannelClaim {
-    ChannelClaim { audio_receive_whitelist: Some(vec!["host".into()]), ..claim(channel) }
+    ChannelClaim { audio_receive_whitelist: Some(vec![label("host")]), ..claim(channel) }
 }
 
 fn host(user: &str) -> Claims {
-    Claims { client_roles: vec!["host".into()], ..token("register", user, vec![claim("sea")]) }
+    Claims { client_roles: vec![label("host")], ..token(TokenType::Register, user, vec![claim("sea")]) }
 }
 
 /// What the media server was asked to carry last.
@@ -92,7 +92,7 @@ fn newer_claim_changes_what_is_carried() {
     let (_, upstream) = scene.published(guest, "sea", None);
     scene.watching(viewer, "sea", json!([{"upstream": upstream}]));
     let renew = json!({"type": "renew", "token": "t"});
-    let newer = token("register", "viewer", vec![hosts_only("sea")]);
+    let newer = token(TokenType::Register, "viewer", vec![hosts_only("sea")]);
     assert_eq!(scene.ask_with(viewer, renew, newer), Ok(Reply::Done));
     assert!(!carried(&scene)[0].audio && carried(&scene)[0].video);
 }
