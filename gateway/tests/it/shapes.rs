@@ -130,9 +130,11 @@ async fn unauthenticated_and_unpermitted_are_told_apart() {
 }
 
 #[tokio::test]
-async fn page_is_served_and_keeps_to_itself() {
+async fn pages_are_served_and_keep_to_themselves() {
     let bed = Bed::new(Script::Judge);
-    for (path, media_type) in [("/", "text/html"), ("/page.js", "text/javascript"), ("/page.css", "text/css")] {
+    let pages = ["/", "/call", "/broadcast", "/whip"].map(|path| (path, "text/html"));
+    let parts = [("/pages/shared/ui.js", "text/javascript"), ("/pages/whip/page.css", "text/css")];
+    for (path, media_type) in pages.into_iter().chain(parts) {
         let answer = bed.send(request("GET", path, &[], "")).await;
         assert_eq!(answer.status, StatusCode::OK);
         assert!(answer.header("content-type").starts_with(media_type));
