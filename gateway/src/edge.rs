@@ -6,9 +6,12 @@
 //! to it when it is dropped. RFC 9725, draft-ietf-wish-whep-03, RFC 9110, RFC 9457, RFC 6750.
 
 mod demo;
+mod media;
 mod request;
 mod respond;
 mod rest;
+
+pub use media::media_routes;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 

@@ -18,5 +18,5 @@ pub mod link;
 mod edge;
 mod page;
 
-pub use edge::{Config, Gateway, router};
+pub use edge::{Config, Gateway, media_routes, router};
 pub use link::MediaLink;

@@ -77,6 +77,7 @@ codes! {
     ReceiveAudioForbidden "receiveAudioForbidden" 403 "The channel claim restricts whose audio may be received.",
     ReceiveVideoForbidden "receiveVideoForbidden" 403 "The channel claim restricts whose video may be received.",
     DemoTokenForbidden "demoTokenForbidden" 403 "Demonstration tokens are only for pages opened on the server's own machine.",
+    ClusterSecretMissing "clusterSecretMissing" 403 "This gateway has no cluster secret, so it takes no media servers.",
     PathUnknown "pathUnknown" 404 "There is nothing at this path.",
     ChannelInvalid "channelInvalid" 404 "A channel's name is 1 to 64 of the characters A-Z a-z 0-9 . _ - ~",
     MediaIdInvalid "mediaIdInvalid" 404 "A media id is 1 to 64 of the characters A-Z a-z 0-9 . _ - ~",
@@ -96,6 +97,7 @@ codes! {
     FragmentInvalid "fragmentInvalid" 400 "The body is no ICE fragment.",
     CredentialsInvalid "credentialsInvalid" 400 "The ICE user fragment or password breaks RFC 8839.",
     OfferUnacceptable "offerUnacceptable" 422 "The offer shares no codec, fingerprint or direction with this server.",
+    UpgradeRequired "upgradeRequired" 426 "A WebSocket is wanted here.",
     PreconditionRequired "preconditionRequired" 428 "PATCH needs an If-Match header.",
     SessionsFull "sessionsFull" 503 "The gateway has no room for another session.",
     MediaServerFull "mediaServerFull" 503 "The media server has no room for another connection.",
@@ -118,7 +120,7 @@ impl Code {
         match (self, self.status()) {
             (Self::TokenMissing, _) => None,
             (_, 401) => Some("invalid_token"),
-            (Self::DemoTokenForbidden, _) => None,
+            (Self::DemoTokenForbidden | Self::ClusterSecretMissing, _) => None,
             (_, 403) => Some("insufficient_scope"),
             _ => None,
         }
