@@ -20,3 +20,4 @@ mod page;
 
 pub use edge::{Config, Gateway, media_routes, router};
 pub use link::MediaLink;
+pub use link::exchange::{Exchange, Here};

@@ -47,6 +47,9 @@ pub const ACKNOWLEDGE_EVERY: u64 = 16;
 pub const PING_EVERY: Duration = Duration::from_secs(3);
 pub const SILENCE_MAX: Duration = Duration::from_secs(10);
 
+/// How long a connection to a gateway may take to be made, its TLS and its upgrade among it.
+pub const CONNECT_MAX: Duration = Duration::from_secs(5);
+
 /// How long the other end of a link may take to end its socket.
 pub const GOODBYE_MAX: Duration = Duration::from_millis(300);
 

@@ -10,8 +10,9 @@ mod cli;
 mod cores;
 mod settings;
 mod addresses;
-mod everything;
+mod roles;
 mod media;
+mod link;
 mod http;
 mod tls;
 mod health;
@@ -49,7 +50,7 @@ fn main() -> ExitCode {
 
 fn run(task: Task) -> Result<()> {
     match task {
-        Task::Everything(sources) => everything::run(&sources),
+        Task::Be(role, sources) => roles::run(role, &sources),
         Task::Token { sources, channel, lifetime } => print_token(&sources, &channel, lifetime),
         Task::ShowSettings(sources) => Ok(output::print(&settings::in_force(&sources))?),
         Task::SettingsPage => Ok(output::print(&settings::markdown())?),

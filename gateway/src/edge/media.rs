@@ -47,7 +47,7 @@ async fn enter(
     let visitor = match admit(&exchange, &secret, &headers) {
         Ok(visitor) => visitor,
         Err(problem) => {
-            tracing::info!(code = problem.code.wire(), "a media server was refused");
+            tracing::debug!(code = problem.code.wire(), detail = problem.detail, "a media server was refused");
             return respond::problem(&problem);
         }
     };
@@ -94,9 +94,7 @@ fn message(packet: Packet) -> Message {
     match packet {
         Packet::Text(text) => Message::Text(text.into()),
         Packet::Ping | Packet::Life => Message::Ping(Vec::new().into()),
-        Packet::Close(farewell) => {
-            Message::Close(Some(CloseFrame { code: farewell.close_code(), reason: "".into() }))
-        }
+        Packet::Close(farewell) => Message::Close(Some(CloseFrame { code: farewell.close_code(), reason: "".into() })),
         Packet::Closed(_) => Message::Close(None),
     }
 }

@@ -213,7 +213,9 @@ fn log(name: &Label, note: Note) {
         Note::Resumed => tracing::info!(%name, "media server's link resumed"),
         Note::Draining => tracing::info!(%name, "media server is draining"),
         Note::GivenUp { connections: 0 } => tracing::info!(%name, "media server left"),
-        Note::GivenUp { connections } => tracing::warn!(%name, connections, "media server is gone with its connections"),
+        Note::GivenUp { connections } => {
+            tracing::warn!(%name, connections, "media server is gone with its connections")
+        }
     }
 }
 

@@ -56,7 +56,9 @@ pub enum Note {
     Resumed,
     Draining,
     /// It is given up, and so many connections with it.
-    GivenUp { connections: usize },
+    GivenUp {
+        connections: usize,
+    },
 }
 
 /// Whoever is at the other end of a socket. Its token was verified; `key` is fresh and unguessable.
@@ -76,6 +78,17 @@ pub struct Overview {
     pub connections: usize,
 }
 
+impl Overview {
+    /// Each number with its name in the metrics and what it means.
+    pub fn named(self) -> [(&'static str, &'static str, usize); 3] {
+        [
+            ("media_servers", "Media servers that this gateway counts on.", self.servers),
+            ("media_servers_reachable", "Of these, the ones whose link has a socket.", self.reachable),
+            ("connections_placed", "Connections that are on a media server, or being opened there.", self.connections),
+        ]
+    }
+}
+
 impl<A> Switchboard<A> {
     pub fn new(lease: Duration) -> Self {
         let (servers, sockets) = (BTreeMap::new(), BTreeMap::new());
@@ -93,8 +106,7 @@ impl<A> Switchboard<A> {
             Ok(route) => route,
             Err(nowhere) => return vec![Effect::Answer(asker, nowhere.into())],
         };
-        let is_first_close =
-            matches!(request, Request::Close { connection } if self.fleet.begin_close(connection));
+        let is_first_close = matches!(request, Request::Close { connection } if self.fleet.begin_close(connection));
         let Some(server) = self.servers.get_mut(&route.server).filter(|server| server.has_room(is_first_close)) else {
             return vec![Effect::Answer(asker, busy())];
         };
@@ -255,12 +267,7 @@ impl<A> Switchboard<A> {
     }
 
     /// Nothing when the frame breaks the rules.
-    fn hear_attached(
-        &mut self,
-        id: ServerId,
-        socket: SocketId,
-        frame: Frame<FromMedia>,
-    ) -> Option<Vec<Effect<A>>> {
+    fn hear_attached(&mut self, id: ServerId, socket: SocketId, frame: Frame<FromMedia>) -> Option<Vec<Effect<A>>> {
         let link = self.servers.get_mut(&id)?.link()?;
         let heard = link.lanes.hear(frame).ok()?;
         let acknowledgement = link.lanes.acknowledgement(ACKNOWLEDGE_EVERY);
@@ -315,7 +322,10 @@ impl<A> Switchboard<A> {
 /// connection.
 fn bounds(connections_max: usize) -> Bounds {
     let closes = connections_max.saturating_add(ASKS_MAX);
-    Bounds { frames_max: closes.saturating_add(ASKS_MAX), bytes_max: closes.saturating_mul(128) + ASKS_MAX * ASK_LEN_MAX }
+    Bounds {
+        frames_max: closes.saturating_add(ASKS_MAX),
+        bytes_max: closes.saturating_mul(128) + ASKS_MAX * ASK_LEN_MAX,
+    }
 }
 
 fn busy() -> Response {
