@@ -12,5 +12,7 @@ pub mod load;
 pub mod machine;
 pub mod plot;
 pub mod floor;
+pub mod metrics;
+pub mod program;
 pub mod server;
 pub mod usage;
