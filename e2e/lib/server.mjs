@@ -13,18 +13,40 @@ const here = import.meta.dirname;
 export const program = resolve(process.env.TIDEWIRE_BIN ?? join(here, "../../target/release/tidewire"));
 const withoutUring = join(dirname(program), "examples/without_uring");
 const secret = "a secret of thirty-two bytes, no less";
+const clusterSecret = "a cluster secret of thirty-two bytes, no less";
 
 export class Server {
   #child;
+  /** The media server, where it is a program of its own. */
+  #media;
   /** Everything that it printed. */
   output = "";
 
   /** `args`: settings beyond the ports. `wrapper`: a program that starts it, with arguments. */
   static async start(args = [], wrapper = []) {
+    const ports = ["--udp-port", String(await freeUdpPort())];
+    return Server.#run([], [...ports, ...args], wrapper);
+  }
+
+  /** A gateway and a media server as two programs. Either takes its own settings; `wrapper` starts the media server. */
+  static async startPair({ gateway = [], media = [], wrapper = [] } = {}) {
+    const joined = ["--cluster-secret", clusterSecret];
+    const server = await Server.#run(["gateway"], [...joined, "--secret", secret, ...gateway], []);
+    const url = server.origin.replace(/^http/, "ws");
+    const ports = ["--media-ip", "127.0.0.1", "--udp-port", String(await freeUdpPort())];
+    try {
+      server.#media = await Server.#run(["media"], [...joined, "--gateway-url", url, ...ports, ...media], wrapper);
+    } catch (error) {
+      await server.stop();
+      throw error;
+    }
+    return server;
+  }
+
+  static async #run(role, args, wrapper) {
     const server = new Server();
     server.origin = `http://127.0.0.1:${await freeTcpPort()}`;
-    const ports = ["--listen", new URL(server.origin).host, "--udp-port", String(await freeUdpPort())];
-    const [command, ...rest] = [...wrapper, program, ...ports, ...args];
+    const [command, ...rest] = [...wrapper, program, ...role, "--listen", new URL(server.origin).host, ...args];
     server.#child = spawn(command, rest, { stdio: ["ignore", "pipe", "pipe"] });
     for (const stream of [server.#child.stdout, server.#child.stderr]) {
       stream.setEncoding("utf8").on("data", (text) => (server.output += text));
@@ -51,12 +73,20 @@ export class Server {
     return (await fetch(`${this.origin}/readyz`)).ok;
   }
 
+  /** What forwards media counts. */
   async metrics() {
-    return (await fetch(`${this.origin}/metrics`)).text();
+    const { origin } = this.#media ?? this;
+    return (await fetch(`${origin}/metrics`)).text();
+  }
+
+  /** The media server of a pair, to look at and to end before its gateway. */
+  get media() {
+    return this.#media;
   }
 
   /** Ends it with SIGTERM; returns its exit code and how long it took, in milliseconds. */
   async stop() {
+    await this.#media?.stop();
     const started = performance.now();
     if (this.#child.exitCode === null && this.#child.signalCode === null) {
       const ended = once(this.#child, "exit");

@@ -40,18 +40,18 @@ pub const ANSWER_LEN_MAX: usize = 8 * tidewire_core::limits::SDP_LEN_MAX;
 pub const MEDIA_LEASE: Duration = Duration::from_secs(30);
 
 /// Frames after which a link acknowledges without waiting for the next second.
-pub const ACKNOWLEDGE_EVERY: u64 = 16;
+pub const LINK_ACKNOWLEDGE_EVERY: u64 = 16;
 
 /// How often an end of a link shows that it is there, and how long the other may say nothing: three of these, and time
 /// for the last to arrive.
-pub const PING_EVERY: Duration = Duration::from_secs(3);
-pub const SILENCE_MAX: Duration = Duration::from_secs(10);
+pub const LINK_PING_EVERY: Duration = Duration::from_secs(3);
+pub const LINK_SILENCE_MAX: Duration = Duration::from_secs(10);
 
 /// How long a connection to a gateway may take to be made, its TLS and its upgrade among it.
 pub const CONNECT_MAX: Duration = Duration::from_secs(5);
 
 /// How long the other end of a link may take to end its socket.
-pub const GOODBYE_MAX: Duration = Duration::from_millis(300);
+pub const LINK_GOODBYE_MAX: Duration = Duration::from_millis(300);
 
 /// How long a media server's token is good: one connect, and clocks that differ.
 pub const SERVER_TOKEN_LIFETIME: Duration = Duration::from_secs(60);

@@ -97,7 +97,7 @@ codes! {
     FragmentInvalid "fragmentInvalid" 400 "The body is no ICE fragment.",
     CredentialsInvalid "credentialsInvalid" 400 "The ICE user fragment or password breaks RFC 8839.",
     OfferUnacceptable "offerUnacceptable" 422 "The offer shares no codec, fingerprint or direction with this server.",
-    UpgradeRequired "upgradeRequired" 426 "A WebSocket is wanted here.",
+    UpgradeRequired "upgradeRequired" 426 "Only a WebSocket is served here.",
     PreconditionRequired "preconditionRequired" 428 "PATCH needs an If-Match header.",
     SessionsFull "sessionsFull" 503 "The gateway has no room for another session.",
     MediaServerFull "mediaServerFull" 503 "The media server has no room for another connection.",

@@ -12,7 +12,7 @@ use tidewire_core::message::{ErrorCode, Response};
 
 use super::Ask;
 use super::lanes::{Lanes, greeting};
-use crate::limits::{ACKNOWLEDGE_EVERY, ANSWER_LEN_MAX, ASKS_MAX};
+use crate::limits::{ANSWER_LEN_MAX, ASKS_MAX, LINK_ACKNOWLEDGE_EVERY};
 
 /// One media server's end of its link to a gateway.
 #[derive(Debug)]
@@ -151,7 +151,7 @@ impl MediaEnd {
             Some(_) => return Err(Broken),
         };
         if self.is_linked {
-            steps.extend(self.lanes.acknowledgement(ACKNOWLEDGE_EVERY).map(Step::Send));
+            steps.extend(self.lanes.acknowledgement(LINK_ACKNOWLEDGE_EVERY).map(Step::Send));
         }
         Ok(steps)
     }

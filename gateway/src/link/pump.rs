@@ -9,7 +9,7 @@ use tokio::sync::mpsc;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
 use super::Farewell;
-use crate::limits::{GOODBYE_MAX, PING_EVERY, SILENCE_MAX};
+use crate::limits::{LINK_GOODBYE_MAX, LINK_PING_EVERY, LINK_SILENCE_MAX};
 
 /// What travels over the socket, as far as a link cares.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -63,7 +63,7 @@ where
     };
     if ended.is_ok() {
         // Who closes waits for the other's close, which comes behind all that it had to say.
-        drop(timeout(GOODBYE_MAX, reading).await);
+        drop(timeout(LINK_GOODBYE_MAX, reading).await);
         return End::Ours;
     }
     End::Lost
@@ -75,7 +75,7 @@ where
 {
     let mut reader = std::pin::pin!(reader);
     loop {
-        match timeout(SILENCE_MAX, reader.next()).await {
+        match timeout(LINK_SILENCE_MAX, reader.next()).await {
             Err(_) => return End::Silent,
             Ok(None | Some(Err(_))) => return End::Lost,
             Ok(Some(Ok(Packet::Closed(code)))) => return End::Closed(code),
@@ -91,7 +91,7 @@ where
 /// Fails when the socket does; returns once it has closed it.
 async fn write<W: Sink<Packet>>(writer: W, outgoing: &mut mpsc::Receiver<Outgoing>) -> Result<(), W::Error> {
     let mut writer = std::pin::pin!(writer);
-    let mut pings = interval(PING_EVERY);
+    let mut pings = interval(LINK_PING_EVERY);
     pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         let packet = tokio::select! {

@@ -22,7 +22,7 @@ use super::attached::{Answered, Attached, Link, Presence, Sent, Way};
 use super::fleet::{Fleet, ServerId};
 use super::lanes::{Lanes, greeting};
 use super::{Ask, Farewell, SocketId};
-use crate::limits::{ACKNOWLEDGE_EVERY, ASK_LEN_MAX, ASKS_MAX, MEDIA_SERVERS_MAX};
+use crate::limits::{ASK_LEN_MAX, ASKS_MAX, LINK_ACKNOWLEDGE_EVERY, MEDIA_SERVERS_MAX};
 
 /// All media servers of one gateway. `A` is whatever an answer is given to.
 #[derive(Debug)]
@@ -270,7 +270,7 @@ impl<A> Switchboard<A> {
     fn hear_attached(&mut self, id: ServerId, socket: SocketId, frame: Frame<FromMedia>) -> Option<Vec<Effect<A>>> {
         let link = self.servers.get_mut(&id)?.link()?;
         let heard = link.lanes.hear(frame).ok()?;
-        let acknowledgement = link.lanes.acknowledgement(ACKNOWLEDGE_EVERY);
+        let acknowledgement = link.lanes.acknowledgement(LINK_ACKNOWLEDGE_EVERY);
         let mut effects = match heard {
             Some((_, message)) => self.take(id, message)?,
             None => vec![],

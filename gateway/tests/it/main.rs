@@ -4,6 +4,7 @@
 
 mod bad_requests;
 mod demo_token;
+mod link;
 mod media;
 mod sessions;
 mod shapes;
