@@ -15,23 +15,45 @@ const here = import.meta.dirname;
 export const program = resolve(process.env.TIDEWIRE_BIN ?? join(here, "../../target/release/tidewire"));
 const withoutUring = join(dirname(program), "examples/without_uring");
 export const secret = "a secret of thirty-two bytes, no less";
+const clusterSecret = "a cluster secret of thirty-two bytes, no less";
 
 export class Server {
   #child;
+  /** The media server, where it is a program of its own. */
+  #media;
   /** Everything that it printed. */
   output = "";
 
   /** `args`: settings beyond the ports. `wrapper`: a program that starts it, with arguments. */
   static async start(args = [], wrapper = []) {
-    return Server.startAt(`http://127.0.0.1:${await freeTcpPort()}`, args, wrapper);
+    const ports = ["--udp-port", String(await freeUdpPort())];
+    return Server.#run(await freeOrigin(), [], [...ports, ...args], wrapper);
   }
 
   /** The same at an address of the caller's choice. */
   static async startAt(origin, args = [], wrapper = []) {
+    return Server.#run(origin, [], ["--udp-port", String(await freeUdpPort()), ...args], wrapper);
+  }
+
+  /** A gateway and a media server as two programs. Either takes its own settings; `wrapper` starts the media server. */
+  static async startPair({ gateway = [], media = [], wrapper = [] } = {}) {
+    const joined = ["--cluster-secret", clusterSecret];
+    const server = await Server.#run(await freeOrigin(), ["gateway"], [...joined, "--secret", secret, ...gateway], []);
+    const url = server.origin.replace(/^http/, "ws");
+    const ports = ["--media-ip", "127.0.0.1", "--udp-port", String(await freeUdpPort())];
+    try {
+      server.#media = await Server.#run(await freeOrigin(), ["media"], [...joined, "--gateway-url", url, ...ports, ...media], wrapper);
+    } catch (error) {
+      await server.stop();
+      throw error;
+    }
+    return server;
+  }
+
+  static async #run(origin, role, args, wrapper) {
     const server = new Server();
     server.origin = origin;
-    const ports = ["--listen", new URL(server.origin).host, "--udp-port", String(await freeUdpPort())];
-    const [command, ...rest] = [...wrapper, program, ...ports, ...args];
+    const [command, ...rest] = [...wrapper, program, ...role, "--listen", new URL(server.origin).host, ...args];
     server.#child = spawn(command, rest, { stdio: ["ignore", "pipe", "pipe"] });
     for (const stream of [server.#child.stdout, server.#child.stderr]) {
       stream.setEncoding("utf8").on("data", (text) => (server.output += text));
@@ -63,8 +85,15 @@ export class Server {
     return (await fetch(`${this.origin}/readyz`)).ok;
   }
 
+  /** What forwards media counts. */
   async metrics() {
-    return (await fetch(`${this.origin}/metrics`)).text();
+    const { origin } = this.#media ?? this;
+    return (await fetch(`${origin}/metrics`)).text();
+  }
+
+  /** The media server of a pair, to look at and to end before its gateway. */
+  get media() {
+    return this.#media;
   }
 
   /** CPU time of its threads that are no shards, in seconds. */
@@ -81,6 +110,7 @@ export class Server {
 
   /** Ends it with SIGTERM; returns its exit code and how long it took, in milliseconds. */
   async stop() {
+    await this.#media?.stop();
     const started = performance.now();
     if (this.#child.exitCode === null && this.#child.signalCode === null) {
       const ended = once(this.#child, "exit");
@@ -122,6 +152,10 @@ export function registerToken(userId, channel, claim = {}) {
   const claims = { exp, type: "register", userId, channels: [{ id: channel, action: "join", ...claim }] };
   const signed = `${part({ alg: "HS256", typ: "JWT" })}.${part(claims)}`;
   return `${signed}.${createHmac("sha256", secret).update(signed).digest("base64url")}`;
+}
+
+async function freeOrigin() {
+  return `http://127.0.0.1:${await freeTcpPort()}`;
 }
 
 export async function freeTcpPort() {

@@ -6,6 +6,7 @@
 //! RFC 9110, RFC 9457, RFC 6750.
 
 mod floor;
+mod media;
 mod request;
 mod respond;
 mod rest;
@@ -13,6 +14,8 @@ mod sessions;
 mod strangers;
 mod client;
 mod demo;
+
+pub use media::media_routes;
 
 use std::sync::Arc;
 

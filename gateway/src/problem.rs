@@ -99,6 +99,7 @@ codes! {
     GrantForbidden "grantForbidden" 403 "The channel claim does not allow to change rights, or not to give more than one has.",
     MessageForbidden "messageForbidden" 403 "The channel claim forbids sending messages.",
     NotInChannel "notInChannel" 403 "This client is not in the channel.",
+    ClusterSecretMissing "clusterSecretMissing" 403 "This gateway has no cluster secret, so it takes no media servers.",
     PathUnknown "pathUnknown" 404 "There is nothing at this path.",
     ChannelInvalid "channelInvalid" 404 "A channel's name is 1 to 64 of the characters A-Z a-z 0-9 . _ - ~",
     MediaIdInvalid "mediaIdInvalid" 404 "A media id is 1 to 64 of the characters A-Z a-z 0-9 . _ - ~",
@@ -160,7 +161,7 @@ impl Code {
         match (self, self.status()) {
             (Self::TokenMissing, _) => None,
             (_, 401) => Some("invalid_token"),
-            (Self::DemoTokenForbidden, _) => None,
+            (Self::DemoTokenForbidden | Self::ClusterSecretMissing, _) => None,
             (_, 403) => Some("insufficient_scope"),
             _ => None,
         }

@@ -13,5 +13,7 @@ pub mod talk;
 pub mod machine;
 pub mod plot;
 pub mod floor;
+pub mod metrics;
+pub mod program;
 pub mod server;
 pub mod usage;

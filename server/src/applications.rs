@@ -44,7 +44,7 @@ mod tests {
     use tidewire_gateway::token::{ChannelClaim, Claims, sign, verify};
 
     use super::*;
-    use crate::settings::Sources;
+    use crate::settings::{Role, Sources};
 
     #[test]
     fn each_application_is_known_by_its_own_secrets() {
@@ -79,6 +79,6 @@ mod tests {
 
     fn settings(file: &str) -> Settings {
         let sources = Sources::default().with_toml(Path::new("test.toml"), file).unwrap();
-        Settings::read(&sources, 2, [9; 32]).unwrap()
+        Settings::read(Role::Everything, &sources, 2, [9; 32]).unwrap()
     }
 }

@@ -7,14 +7,14 @@ use std::path::PathBuf;
 
 use clap::{Arg, ArgAction, ArgMatches, Command};
 
-use crate::settings::{Setting, SettingsError, Shape, Sources, TABLE};
+use crate::settings::{Role, Setting, SettingsError, Shape, Sources, TABLE};
 use crate::token::{self, Order};
 
 /// What the program was started for.
 #[derive(Debug)]
 pub(crate) enum Task {
-    /// Be everything: gateway and media server.
-    Everything(Sources),
+    /// Be a gateway, a media server, or both.
+    Be(Role, Sources),
     /// Print one token.
     Token { sources: Sources, order: Box<Order> },
     /// Print the settings that are in force.
@@ -32,7 +32,9 @@ pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Tas
         }
         Some(("settings", matches)) if matches.get_flag("markdown") => Ok(Task::SettingsPage),
         Some(("settings", matches)) => Ok(Task::ShowSettings(sources(matches)?)),
-        _ => Ok(Task::Everything(sources(&matches)?)),
+        Some(("gateway", matches)) => Ok(Task::Be(Role::Gateway, sources(matches)?)),
+        Some(("media", matches)) => Ok(Task::Be(Role::Media, sources(matches)?)),
+        _ => Ok(Task::Be(Role::Everything, sources(&matches)?)),
     }
 }
 
@@ -50,10 +52,18 @@ fn command() -> Command {
         .version(env!("CARGO_PKG_VERSION"))
         .about("An open media server. Without a subcommand it is everything at once: gateway and media server.")
         .args_conflicts_with_subcommands(true)
-        .args(TABLE.iter().map(flag))
+        .args(Setting::of_role(Role::Everything).map(flag))
         .arg(config())
+        .subcommand(
+            role_command("gateway", Role::Gateway).about("Is a gateway alone: signalling, pages, WHIP and WHEP"),
+        )
+        .subcommand(role_command("media", Role::Media).about("Is a media server alone, for a gateway elsewhere"))
         .subcommand(token_command())
         .subcommand(settings_command())
+}
+
+fn role_command(name: &'static str, role: Role) -> Command {
+    Command::new(name).args(Setting::of_role(role).map(flag)).arg(config())
 }
 
 fn token_command() -> Command {
@@ -86,7 +96,7 @@ fn config() -> Arg {
 fn sources(matches: &ArgMatches) -> Result<Sources, SettingsError> {
     let variable = |name: &str| std::env::var(name).ok();
     let flags = TABLE.iter().filter_map(|setting| {
-        // The token command knows only one of them.
+        // Each command knows only some of them.
         let values = matches.try_get_many::<String>(setting.key).ok().flatten()?;
         Some((setting.key, values.cloned().collect()))
     });

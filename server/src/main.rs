@@ -11,8 +11,9 @@ mod cores;
 mod settings;
 mod addresses;
 mod applications;
-mod everything;
+mod roles;
 mod media;
+mod link;
 mod http;
 mod tls;
 mod health;
@@ -48,7 +49,7 @@ fn main() -> ExitCode {
 
 fn run(task: Task) -> Result<()> {
     match task {
-        Task::Everything(sources) => everything::run(&sources),
+        Task::Be(role, sources) => roles::run(role, &sources),
         Task::Token { sources, order } => order.print(&sources),
         Task::ShowSettings(sources) => Ok(output::print(&settings::in_force(&sources))?),
         Task::SettingsPage => Ok(output::print(&settings::markdown())?),

@@ -22,8 +22,13 @@ pub(super) fn now_unix() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 
-/// The verified claims of the request's token (RFC 6750 2.1).
+/// The verified claims of the request's token.
 pub(super) fn bearer(applications: &Applications, headers: &HeaderMap) -> Result<Claims, Problem> {
+    claims(applications, bearer_text(headers)?)
+}
+
+/// The request's token (RFC 6750 2.1).
+pub(super) fn bearer_text(headers: &HeaderMap) -> Result<&str, Problem> {
     let missing = || Problem::new(Code::TokenMissing, Code::TokenMissing.meaning());
     let text = headers.get(header::AUTHORIZATION).ok_or_else(missing)?;
     let text = text.to_str().map_err(|_| Problem::new(Code::TokenParseFailure, "The token is not ASCII."))?;
@@ -31,7 +36,7 @@ pub(super) fn bearer(applications: &Applications, headers: &HeaderMap) -> Result
     if !scheme.eq_ignore_ascii_case("bearer") {
         return Err(missing());
     }
-    claims(applications, token.trim())
+    Ok(token.trim())
 }
 
 /// The verified claims of a token.

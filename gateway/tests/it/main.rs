@@ -7,6 +7,7 @@ mod clients;
 mod demo_token;
 mod issuer;
 mod liveswitch;
+mod link;
 mod media;
 mod refusals;
 mod sessions;

@@ -137,7 +137,7 @@ fn secret_is_shown_nowhere() {
     let sources = Sources::new(flags, |_| None);
     let file = "[[application]]\nid = 'shop'\nsecret = 'hunter2'\nsecret-previous = 'hunter2'";
     let sources = sources.with_toml(Path::new("test.toml"), file).unwrap();
-    let settings = Settings::read(&sources, CORES, RANDOM).unwrap();
+    let settings = Settings::read(Role::Everything, &sources, CORES, RANDOM).unwrap();
     let shown = format!("{settings:?}{}", in_force(&sources));
     assert!(!shown.contains("hunter2") && shown.contains("shop: secret (hidden)"), "{shown}");
 }
@@ -176,6 +176,34 @@ fn application_that_makes_no_sense_is_refused_by_name() {
     assert!(!read(&[], &[], default).unwrap().page_mints_tokens());
 }
 
+const CLUSTER_SECRET: &str = "a cluster secret of thirty-two b";
+
+#[test]
+fn a_media_server_by_itself_needs_a_gateway_and_the_clusters_secret() {
+    let refused = |flags| read_as(Role::Media, flags, &[], "").unwrap_err().setting;
+    assert_eq!(refused(&[]), "gateway-url");
+    assert_eq!(refused(&[("gateway-url", &["ws://127.0.0.1:8080"])]), "cluster-secret");
+    assert_eq!(refused(&[("gateway-url", &["http://127.0.0.1:8080"])]), "gateway-url");
+    assert_eq!(refused(&[("cluster-secret", &["short"])]), "cluster-secret");
+    assert_eq!(refused(&[("media-name", &[""])]), "media-name");
+}
+
+#[test]
+fn one_file_serves_both_programs_and_each_takes_what_is_its_own() {
+    let file = format!(
+        "cluster-secret = '{CLUSTER_SECRET}'\ngateway-url = 'ws://127.0.0.1:8080'\nsecret = 'ours'\nudp-port = 7\ndrain-s = 5\n"
+    );
+    let gateway = read_as(Role::Gateway, &[], &[], &file).unwrap();
+    assert_eq!((gateway.listen.port(), gateway.udp_port, gateway.apart.is_some()), (8080, UDP_PORT, false));
+    assert_eq!(gateway.secret, Secret::Given(b"ours".to_vec()));
+    assert_eq!(gateway.cluster_secret.unwrap().bytes(), CLUSTER_SECRET.as_bytes());
+    let media = read_as(Role::Media, &[], &[], &file).unwrap();
+    assert_eq!((media.listen.port(), media.udp_port), (8081, 7));
+    assert_eq!(media.apart.unwrap().drain, Duration::from_secs(5));
+    let everything = read_as(Role::Everything, &[], &[], &file).unwrap();
+    assert!(everything.cluster_secret.is_none() && everything.apart.is_none());
+}
+
 #[test]
 fn page_mints_only_on_loopback_with_a_secret_of_its_own() {
     let mints = |flags| read(flags, &[], "").unwrap().page_mints_tokens();
@@ -188,8 +216,17 @@ fn read(
     environment: &[(&str, &str)],
     file: &str,
 ) -> Result<Settings, SettingsError> {
+    read_as(Role::Everything, flags, environment, file)
+}
+
+fn read_as(
+    role: Role,
+    flags: &[(&'static str, &[&str])],
+    environment: &[(&str, &str)],
+    file: &str,
+) -> Result<Settings, SettingsError> {
     let flags = flags.iter().map(|(key, values)| (*key, values.iter().map(|&value| value.to_owned()).collect()));
     let of = |name: &str| environment.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned());
     let sources = Sources::new(flags, of).with_toml(Path::new("test.toml"), file)?;
-    Settings::read(&sources, CORES, RANDOM)
+    Settings::read(role, &sources, CORES, RANDOM)
 }
