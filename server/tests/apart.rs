@@ -11,7 +11,7 @@ const CLUSTER_SECRET: &str = "a cluster secret of thirty-two b";
 fn a_media_server_finds_its_gateway_and_either_ends_without_the_other() {
     let gateway = Program::start(&["gateway", "--cluster-secret", CLUSTER_SECRET]);
     assert!(gateway.report.contains("those that have the cluster secret"), "{}", gateway.report);
-    let mut media = Program::media(&gateway, &["--region", "north"]);
+    let media = Program::media(&gateway, &["--region", "north"]);
     assert!(media.report.contains("  name       one in north\n"), "{}", media.report);
     media.until("it is ready", |media| media.get("/readyz").contains("200 OK"));
     assert!(gateway.get("/metrics").contains("\ntidewire_media_servers_reachable 1\n"));
