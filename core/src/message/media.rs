@@ -179,7 +179,7 @@ pub enum FromMedia {
     Load {
         connections: usize,
     },
-    /// It takes no new connections; those that are open stay.
+    /// It takes no new channels; connections that are open stay, and joiners of their channels still come to it.
     Draining,
 }
 
