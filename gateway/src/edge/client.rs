@@ -208,7 +208,9 @@ impl Attendance {
     fn ask(&self, n: u64, request: Result<Ask, Problem>) {
         let asked = request.and_then(|request| {
             let claims = match &request {
-                Ask::Join { token } | Ask::Renew { token } => Some(request::claims(&self.shared.config.applications, token)?),
+                Ask::Join { token } | Ask::Renew { token } => {
+                    Some(request::claims(&self.shared.config.applications, token)?)
+                }
                 _ => None,
             };
             Ok(Asked { request, claims })

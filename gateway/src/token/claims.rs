@@ -55,7 +55,7 @@ pub struct Claims {
         deserialize_with = "is_given",
         skip_serializing
     )]
-    is_of_server: bool,
+    pub is_of_server: bool,
 }
 
 /// What a token opens.

@@ -63,7 +63,7 @@ fn publisher_by_whip_has_no_role() {
     scene.watching(viewer, "sea", json!([{"mediaId": "main"}]));
     let who = Claims { channels: vec![claim("sea")], ..Claims::default() };
     let offer = OFFER.to_owned();
-    let (channel, media_id) = (tidewire_core::id::ChannelName::new("sea").unwrap(), tidewire_core::id::MediaId::main());
+    let (channel, media_id) = (ChannelName::new("sea").unwrap(), tidewire_core::id::MediaId::main());
     let (key, upstream) = (ConnectionKey(900), UpstreamId(901));
     let side = crate::token::Side::Publish;
     scene.hall.call(&who, sessions::Call::Open { key, upstream, side, channel, media_id, offer }).unwrap();
