@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use tidewire_core::limits::SDP_LEN_MAX;
 use tidewire_core::message::lane::Bounds;
 
 /// Bytes of one Bearer token: the claims of a hundred channels, and what any HTTP server takes as one header.
@@ -28,8 +29,8 @@ pub const KEY_SET_LEN_MAX: usize = 256 * 1024;
 /// Bytes of one ICE fragment: some 150 candidates, ten times what a client with many networks gathers.
 pub const FRAGMENT_LEN_MAX: usize = 16 * 1024;
 
-/// Lines of an offer that are looked at here: 64 KiB of SDP at the usual 30 bytes a line, and a half more.
-pub const LINES_MAX: usize = 4_096;
+/// Lines of an offer that are looked at here: the largest description at the usual 30 bytes a line, and a half more.
+pub const LINES_MAX: usize = SDP_LEN_MAX / 20;
 
 /// WHIP and WHEP sessions of one gateway: four shards full of connections.
 pub const SESSIONS_MAX: usize = 4 * tidewire_core::limits::CONNECTIONS_MAX;
@@ -50,10 +51,10 @@ pub const ASKS_MAX: usize = LINK_LEN;
 pub const MEDIA_SERVERS_MAX: usize = 64;
 
 /// Bytes of one question on a link: an offer, with each line end written as two characters, and room for the rest.
-pub const ASK_LEN_MAX: usize = 2 * tidewire_core::limits::SDP_LEN_MAX;
+pub const ASK_LEN_MAX: usize = 2 * SDP_LEN_MAX;
 
 /// Bytes of one answer on a link. The offer of a downstream that carries as much as it may is the largest there is.
-pub const ANSWER_LEN_MAX: usize = 8 * tidewire_core::limits::SDP_LEN_MAX;
+pub const ANSWER_LEN_MAX: usize = 8 * SDP_LEN_MAX;
 
 /// How long a media server whose socket is lost is waited for: as long as its connections live without being asked
 /// (RFC 7675).
@@ -76,11 +77,11 @@ pub const LINK_GOODBYE_MAX: Duration = Duration::from_millis(300);
 /// How long a media server's token is good: one connect, and clocks that differ.
 pub const SERVER_TOKEN_LIFETIME: Duration = Duration::from_secs(60);
 
-/// Bytes of a refused body that are read and thrown away: four of the largest offers. Whoever sends more than that may
+/// Bytes of a refused body that are read and thrown away: as many as the largest offer has. Whoever sends more than that may
 /// see the connection end before the answer.
-pub const BODY_DRAIN_MAX: usize = 256 * 1024;
+pub const BODY_DRAIN_MAX: usize = SDP_LEN_MAX;
 
-/// A body of 64 KiB at 64 kbit/s.
+/// An offer of a browser, some 64 KiB at the most, at 64 kbit/s.
 pub const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How far ahead an application server's clock may be before its tokens count as not yet valid.
@@ -105,8 +106,7 @@ pub const CONNECTIONS_PER_CLIENT_MAX: usize = 16;
 pub const MESSAGE_LEN_MAX: usize = 16 * 1024;
 
 /// Messages that a client may send at once, and the time after which it may send another; changes of what others see of
-/// it are counted with them. Faster than people write, and
-/// enough for an application's own signals.
+/// it are counted with them. Faster than people write, and enough for an application's own signals.
 pub const MESSAGES_BURST: u32 = 50;
 pub const MESSAGE_EVERY: Duration = Duration::from_millis(50);
 
@@ -140,8 +140,8 @@ pub const ACKNOWLEDGE_AFTER: u64 = 32;
 /// And when none came for so long.
 pub const ACKNOWLEDGE_WITHIN: Duration = Duration::from_secs(1);
 
-/// Bytes of one frame of a client: an offer of 64 KiB, with its line ends escaped.
-pub const FRAME_LEN_MAX: usize = 96 * 1024;
+/// Bytes of one frame of a client: the largest description, each of its line ends written as four characters.
+pub const FRAME_LEN_MAX: usize = SDP_LEN_MAX + SDP_LEN_MAX / 2;
 
 /// How long a socket may take to register.
 pub const REGISTER_TIMEOUT: Duration = Duration::from_secs(10);

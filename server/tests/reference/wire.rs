@@ -245,7 +245,7 @@ const CLIENT_HEAD: &str = "\
 
 Written by `cargo xtask reference` from the types in `core/src/message/client`; do not edit. The same as an AsyncAPI document: [wire-client.asyncapi.json](wire-client.asyncapi.json).
 
-A client opens a WebSocket at `/v1/client`. Each text message is one frame, a JSON object of at most 96 KiB:
+A client opens a WebSocket at `/v1/client`. Each text message is one frame, a JSON object of at most 384 KiB:
 
 ```json
 { \"n\": 7, \"seen\": 12, \"m\": { \"type\": \"join\", \"token\": \"...\" } }
