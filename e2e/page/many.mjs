@@ -61,7 +61,7 @@ class Attended extends RTCPeerConnection {
   constructor(...options) {
     super(...options);
     this.addEventListener("track", ({ receiver, transceiver }) => {
-      if (receiver.track.kind === "audio") receiver.transform = new RTCRtpScriptTransform(many.worker, { name: transceiver.mid });
+      if (receiver.track.kind === "audio" && !receiver.transform) receiver.transform = new RTCRtpScriptTransform(many.worker, { name: transceiver.mid });
     });
   }
 }

@@ -143,6 +143,10 @@ pub const ACKNOWLEDGE_WITHIN: Duration = Duration::from_secs(1);
 /// Bytes of one frame of a client: the largest description, each of its line ends written as four characters.
 pub const FRAME_LEN_MAX: usize = SDP_LEN_MAX + SDP_LEN_MAX / 2;
 
+/// Bytes of a client's socket that are held in each direction while nothing is larger. Most clients are silent most of the
+/// time, and the library's own default is 128 KiB.
+pub const SOCKET_BUFFER_LEN: usize = 4 * 1024;
+
 /// How long a socket may take to register.
 pub const REGISTER_TIMEOUT: Duration = Duration::from_secs(10);
 

@@ -27,6 +27,7 @@ use crate::hall::clients::Introduction;
 use crate::hall::{Asked, refuse};
 use crate::limits::{
     ACKNOWLEDGE_AFTER, ACKNOWLEDGE_WITHIN, FAREWELL_MAX, FRAME_LEN_MAX, PING_EVERY, REGISTER_TIMEOUT, SILENCE_MAX,
+    SOCKET_BUFFER_LEN,
 };
 use crate::problem::{Code, Problem};
 
@@ -42,6 +43,7 @@ pub(super) async fn open(State(gateway): State<Gateway>, request: Request) -> Re
         return respond::problem(&refuse(Code::SocketsFull));
     };
     let upgrade = upgrade.max_message_size(FRAME_LEN_MAX).max_frame_size(FRAME_LEN_MAX);
+    let upgrade = upgrade.read_buffer_size(SOCKET_BUFFER_LEN).write_buffer_size(SOCKET_BUFFER_LEN);
     upgrade.on_upgrade(move |socket| serve(gateway.0, socket, place))
 }
 

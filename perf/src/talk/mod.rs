@@ -209,7 +209,7 @@ impl Talked {
         format!(
             "{clients} clients of one channel, {deaf} of them deaf, {a_second} messages a second\n\
              delay of a message, ms       {}\ntool's lateness, ms          {}\nregistering, ms              {}\n\
-             heard                        {} of {} sent\n\
+             deliveries                   {}, of {} messages\n\
              server's share of a core     {:.1} %, {:.1} us a delivery\ntool's share of a core       {:.1} %\n\
              server's memory a client     {:.1} KiB\n",
             ms(&self.delays),
