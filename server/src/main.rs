@@ -23,6 +23,7 @@ mod logs;
 mod output;
 mod shutdown;
 mod token;
+mod doctor;
 
 use std::process::ExitCode;
 
@@ -50,6 +51,7 @@ fn run(task: Task) -> Result<()> {
     match task {
         Task::Everything(sources) => everything::run(&sources),
         Task::Token { sources, order } => order.print(&sources),
+        Task::Doctor { sources, form } => doctor::run(&sources, form),
         Task::ShowSettings(sources) => Ok(output::print(&settings::in_force(&sources))?),
         Task::SettingsPage => Ok(output::print(&settings::markdown())?),
     }
