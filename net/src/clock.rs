@@ -21,6 +21,16 @@ pub fn wall() -> Ntp {
     Ntp(((seconds + NTP_TO_UNIX_S) << 32) | ((rest << 32) / 1_000_000_000))
 }
 
+/// Whether the kernel holds the wall clock to be in step with others (adjtimex(2)); nothing where it does not say.
+pub fn wall_is_synchronised() -> Option<bool> {
+    // SAFETY: all-zero bytes are a valid `timex` that asks for no change, and the kernel only writes to it.
+    let state = unsafe {
+        let mut status: libc::timex = std::mem::zeroed();
+        libc::adjtimex(&raw mut status)
+    };
+    (state != -1).then_some(state != libc::TIME_ERROR)
+}
+
 fn nanos(clock: libc::clockid_t) -> u64 {
     let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
     // SAFETY: a valid timespec to write to. Both clocks exist on every Linux, so the call cannot fail.

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 
 use clap::{Arg, ArgAction, ArgMatches, Command};
 
+use crate::doctor::Form;
 use crate::settings::{Role, Setting, SettingsError, Shape, Sources, TABLE};
 use crate::token::{self, Order};
 
@@ -17,6 +18,8 @@ pub(crate) enum Task {
     Be(Role, Sources),
     /// Print one token.
     Token { sources: Sources, order: Box<Order> },
+    /// Look at the machine and the settings, and print what was found.
+    Doctor { sources: Sources, form: Form },
     /// Print the settings that are in force.
     ShowSettings(Sources),
     /// Print the reference page.
@@ -30,6 +33,7 @@ pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Tas
         Some(("token", matches)) => {
             Ok(Task::Token { order: Box::new(Order::of(matches)?), sources: sources(matches)? })
         }
+        Some(("doctor", matches)) => Ok(Task::Doctor { form: form(matches), sources: sources(matches)? }),
         Some(("settings", matches)) if matches.get_flag("markdown") => Ok(Task::SettingsPage),
         Some(("settings", matches)) => Ok(Task::ShowSettings(sources(matches)?)),
         Some(("gateway", matches)) => Ok(Task::Be(Role::Gateway, sources(matches)?)),
@@ -59,6 +63,7 @@ fn command() -> Command {
         )
         .subcommand(role_command("media", Role::Media).about("Is a media server alone, for a gateway elsewhere"))
         .subcommand(token_command())
+        .subcommand(doctor_command())
         .subcommand(settings_command())
 }
 
@@ -68,6 +73,19 @@ fn role_command(name: &'static str, role: Role) -> Command {
 
 fn token_command() -> Command {
     token::command().args(Setting::of("secret").map(flag)).arg(config())
+}
+
+fn doctor_command() -> Command {
+    let json = Arg::new("json").long("json").action(ArgAction::SetTrue);
+    Command::new("doctor")
+        .about("Says what this machine and these settings allow, and how to mend what they do not; changes nothing")
+        .args(TABLE.iter().map(flag))
+        .arg(config())
+        .arg(json.help("Prints JSON, for programs"))
+}
+
+fn form(matches: &ArgMatches) -> Form {
+    if matches.get_flag("json") { Form::Json } else { Form::for_people() }
 }
 
 fn settings_command() -> Command {

@@ -24,6 +24,7 @@ mod logs;
 mod output;
 mod shutdown;
 mod token;
+mod doctor;
 
 use std::process::ExitCode;
 
@@ -51,6 +52,7 @@ fn run(task: Task) -> Result<()> {
     match task {
         Task::Be(role, sources) => roles::run(role, &sources),
         Task::Token { sources, order } => order.print(&sources),
+        Task::Doctor { sources, form } => doctor::run(&sources, form),
         Task::ShowSettings(sources) => Ok(output::print(&settings::in_force(&sources))?),
         Task::SettingsPage => Ok(output::print(&settings::markdown())?),
     }
