@@ -44,7 +44,12 @@ function entry(statement, source) {
 function alias(statement, source) {
   const { type } = statement;
   if (!ts.isUnionTypeNode(type) || type.types.length < 6) return [`\`${oneLine(type.getText(source))}\`\n`];
-  return [table2(["value", "meaning"], type.types.filter(ts.isLiteralTypeNode).map((each) => [code(each.getText(source)), before(each, source)]))];
+  return [
+    table2(
+      ["value", "meaning"],
+      type.types.filter(ts.isLiteralTypeNode).map((each) => [code(each.getText(source)), before(each, source)]),
+    ),
+  ];
 }
 
 function table(statement, source) {
@@ -55,11 +60,16 @@ function table(statement, source) {
     ? members.map((member) => [code(member.name.text), code(member.type.getText(source)), said(member)])
     : members.map((member) => [code(signature(member, source)), said(member)]);
   const extending = bases ? [`\`${bases}\`\n`] : [];
-  return [...extending, ...(rows.length ? [table2(isEvents ? ["event", "carries", "when"] : ["member", "meaning"], rows)] : [])];
+  return [
+    ...extending,
+    ...(rows.length ? [table2(isEvents ? ["event", "carries", "when"] : ["member", "meaning"], rows)] : []),
+  ];
 }
 
 function isPrivate(member) {
-  return member.modifiers?.some(({ kind }) => kind === ts.SyntaxKind.PrivateKeyword || kind === ts.SyntaxKind.ProtectedKeyword);
+  return member.modifiers?.some(
+    ({ kind }) => kind === ts.SyntaxKind.PrivateKeyword || kind === ts.SyntaxKind.ProtectedKeyword,
+  );
 }
 
 function table2(head, rows) {
@@ -68,7 +78,12 @@ function table2(head, rows) {
 }
 
 function signature(node, source) {
-  return oneLine(node.getText(source).replace(/^export |;$/g, "").replace(/^function /, ""));
+  return oneLine(
+    node
+      .getText(source)
+      .replace(/^export |;$/g, "")
+      .replace(/^function /, ""),
+  );
 }
 
 /** What stands in the `/** ... *\/` before a declaration. */

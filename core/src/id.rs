@@ -3,6 +3,7 @@
 use std::fmt;
 
 use arrayvec::ArrayString;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// A shard of this media server; its UDP port is the first port plus this number.
@@ -19,8 +20,9 @@ pub struct ConnectionId {
 macro_rules! key {
     ($(#[$doc:meta])* $type:ident) => {
         $(#[$doc])*
-        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
         #[serde(try_from = "String", into = "String")]
+        #[schemars(with = "String", extend("pattern" = "^[0-9a-f]{32}$"))]
         pub struct $type(pub u128);
 
         impl fmt::Display for $type {
@@ -87,8 +89,9 @@ pub const NAME_LEN_MAX: usize = 64;
 macro_rules! name {
     ($(#[$doc:meta])* $type:ident, $fold:expr) => {
         $(#[$doc])*
-        #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
         #[serde(try_from = "String", into = "String")]
+        #[schemars(with = "String", extend("pattern" = "^[A-Za-z0-9._~-]{1,64}$"))]
         pub struct $type(String);
 
         impl $type {
@@ -159,8 +162,9 @@ impl Default for ApplicationId {
 }
 
 /// A channel as the whole cluster knows it: two applications may have channels of one name. Written `application/channel`.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "String", into = "String")]
+#[schemars(with = "String", extend("pattern" = "^[A-Za-z0-9._~-]{1,64}/[A-Za-z0-9._~-]{1,64}$"))]
 pub struct ChannelKey {
     pub application: ApplicationId,
     pub channel: ChannelName,
@@ -196,8 +200,9 @@ impl From<ChannelKey> for String {
 
 /// A text that people or application servers chose: an id, an alias, a tag, a role, a region. 1 to 128 bytes of UTF-8
 /// without control characters.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "String", into = "String")]
+#[schemars(with = "String", extend("minLength" = 1, "maxLength" = 128))]
 pub struct Label(String);
 
 /// The longest [`Label`], in bytes.

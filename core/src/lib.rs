@@ -25,5 +25,5 @@ pub mod random;
 pub mod codec;
 pub mod negotiate;
 pub mod message;
-#[cfg(feature = "sim")]
+#[cfg(any(test, feature = "sim"))]
 pub mod sim;

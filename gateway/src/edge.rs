@@ -6,6 +6,7 @@
 //! RFC 9110, RFC 9457, RFC 6750.
 
 mod floor;
+mod media;
 mod request;
 mod respond;
 mod rest;
@@ -13,6 +14,8 @@ mod sessions;
 mod strangers;
 mod client;
 mod demo;
+
+pub use media::media_routes;
 
 use std::sync::Arc;
 
@@ -30,13 +33,16 @@ use crate::limits::{SESSIONS_MAX, TICK};
 use crate::link::MediaLink;
 use crate::page;
 use crate::problem::{Code, Problem};
+use crate::token::Applications;
 use floor::Shared;
 pub(crate) use respond::problem;
 
 /// What a gateway is told at its start.
 #[derive(Clone)]
 pub struct Config {
-    /// Signs and verifies tokens (HS256). Should be 32 random bytes (RFC 7518 3.2); an empty one verifies nothing.
+    /// Whose tokens are taken.
+    pub applications: Applications,
+    /// Signs the page's own tokens: the default application's secret.
     pub secret: Vec<u8>,
     /// Whether the page may have tokens made for it. Only for a server that listens on loopback with a secret of its
     /// own making: behind a proxy on the same machine every visitor would look like a local one.
@@ -46,8 +52,15 @@ pub struct Config {
 }
 
 impl Config {
+    /// The default application alone, by its secret. Should be 32 random bytes (RFC 7518 3.2); an empty one verifies
+    /// nothing.
     pub fn new(secret: Vec<u8>) -> Self {
-        Self { secret, page_mints_tokens: false, sessions_max: SESSIONS_MAX }
+        Self {
+            applications: Applications::of_secret(&secret),
+            secret,
+            page_mints_tokens: false,
+            sessions_max: SESSIONS_MAX,
+        }
     }
 }
 

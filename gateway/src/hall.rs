@@ -156,15 +156,15 @@ impl Hall {
             Arrived::Again => return,
             Arrived::Gap => return self.violate(client),
         }
-        let is_admitted = line.admit();
+        let is_admitted = line.admit(now);
         if line.is_flooded() {
             return self.violate(client);
         }
-        let is_message = matches!(&asked, Ok(Asked { request: client::Request::Send { .. }, .. }));
+        let is_announced = asked.as_ref().is_ok_and(|asked| is_announced(&asked.request));
         let caller = Caller { client, to: n };
         let decision = if !is_admitted {
             Err(refuse(Code::TooManyRequests))
-        } else if is_message && !line.may_send(now) {
+        } else if is_announced && !line.may_send(now) {
             Err(refuse(Code::TooManyMessages))
         } else {
             asked.and_then(|asked| self.decide(caller, asked, fresh))
@@ -338,6 +338,12 @@ impl Hall {
             Ask::Unregister => Ok(clients::unregister(book, caller)),
         }
     }
+}
+
+/// Whether everybody in a channel may hear of a request that costs nothing else.
+fn is_announced(request: &client::Request) -> bool {
+    use client::Request::{Leave, Send, Update, UpdateUpstream};
+    matches!(request, Send { .. } | Update { .. } | UpdateUpstream { .. } | Leave { .. })
 }
 
 /// A refusal that has nothing to add to its code.

@@ -18,6 +18,7 @@ pub mod link;
 mod edge;
 mod page;
 
-pub use edge::{Config, Gateway, router};
+pub use edge::{Config, Gateway, media_routes, router};
 pub use hall::Figures;
 pub use link::MediaLink;
+pub use link::exchange::{Exchange, Here};

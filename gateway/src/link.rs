@@ -3,7 +3,19 @@
 //! Questions are taken in the order in which they were put, so that a `Close` behind an `Open` leaves nothing behind.
 //! Putting a question never waits: a queue that is full is a media server that does not answer. An opening takes two
 //! places, the second for its own close, so that giving up on one can never fail. Only waiting for an answer waits,
-//! and that has a limit. In one process the other end is the media server's own loop; it answers every question once.
+//! and that has a limit. The other end is an [`exchange`], which knows the media servers; each question is answered once.
+//!
+//! What is decided is decided in pure modules: [`fleet`] says which media server, [`switchboard`] and [`media_end`] are
+//! the two ends of a link over WebSockets, [`lanes`] what both are made of.
+
+pub mod server_token;
+pub mod lanes;
+pub mod fleet;
+mod attached;
+pub mod switchboard;
+pub mod media_end;
+pub mod pump;
+pub mod exchange;
 
 use std::time::Duration;
 
@@ -16,6 +28,44 @@ use crate::problem::{Code, Problem};
 
 /// A question and where its answer goes; the asker may have gone away meanwhile.
 pub type Question = (Request, oneshot::Sender<Response>);
+
+/// A question as a media server is handed it: its answer names the same number.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ask {
+    pub n: u64,
+    pub request: Request,
+}
+
+/// One WebSocket of a media server's; a number is never used twice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SocketId(pub u64);
+
+/// Why the gateway ends a media server's socket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Farewell {
+    /// The other end breaks the rules of the link.
+    Broken,
+    /// Another socket goes on with the link.
+    Replaced,
+    /// A media server of that name is connected already.
+    NameTaken,
+    /// The gateway has no room for another media server.
+    TooMany,
+    Shutdown,
+}
+
+impl Farewell {
+    /// The code of the WebSocket's close frame (RFC 6455 7.4).
+    pub const fn close_code(self) -> u16 {
+        match self {
+            Self::Shutdown => 1001,
+            Self::Broken => 4400,
+            Self::Replaced => 4408,
+            Self::NameTaken => 4409,
+            Self::TooMany => 4503,
+        }
+    }
+}
 
 /// The asking end.
 #[derive(Clone, Debug)]

@@ -23,8 +23,13 @@ pub(crate) fn routes<S: Clone + Send + Sync + 'static>() -> Router<S> {
         .route("/call", get(async || built_in("pages/call/index.html")))
         .route("/broadcast", get(async || built_in("pages/broadcast/index.html")))
         .route("/whip", get(async || built_in("pages/whip/index.html")))
-        .route("/sdk/{*path}", get(async |Path(path): Path<String>| built_in(&format!("sdk/{path}"))))
+        .route("/sdk/{*path}", get(sdk))
         .route("/pages/{*path}", get(async |Path(path): Path<String>| built_in(&format!("pages/{path}"))))
+}
+
+/// The SDK is for pages of every origin: a browser loads a module from another only where that says so.
+async fn sdk(Path(path): Path<String>) -> Response {
+    ([(header::ACCESS_CONTROL_ALLOW_ORIGIN, "*")], built_in(&format!("sdk/{path}"))).into_response()
 }
 
 fn built_in(path: &str) -> Response {

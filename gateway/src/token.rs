@@ -1,121 +1,91 @@
-//! Tokens: who a request comes from and what it may do. JSON Web Tokens (RFC 7519) in LiveSwitch's claim shape, HS256.
+//! Tokens: who a request comes from and what it may do. JSON Web Tokens (RFC 7519) in LiveSwitch's claim shape, signed
+//! by HS256 with an application's secret, or by RS256 or ES256 with a key of its key set.
 //!
-//! `verify` takes a token's text, the secret and the time and gives [`Claims`] or a coded refusal; [`Claims::may`] says
-//! what they allow in a channel; `mint` writes a token that may publish and watch. Invariant: nothing in a token is
-//! believed before its signature over the raw `header.payload` text fits, and the algorithm is ours to name, not the
-//! token's (RFC 8725 3.1). Application servers encode tokens in Base64url or plain Base64, padded or not: all are taken.
-//! No clock is read here, and no key set is fetched.
+//! `verify` takes the [`Applications`], a token's text and the time, and gives [`Claims`] or a coded refusal; the claims
+//! say what they allow. `sign` writes a token. Invariant: nothing in a token is believed before its signature over the
+//! raw `header.payload` text fits. What is read before that, `alg`, `kid` and `applicationId`, only chooses among keys,
+//! and a key fixes its algorithm (RFC 8725 3.1). Application servers encode tokens in Base64url or plain Base64, padded
+//! or not: all are taken. No clock is read here, and nothing is fetched.
 
-mod claims;
 mod encoding;
+mod jws;
+mod applications;
+mod key_set;
+mod claims;
+mod channel;
+mod server;
 #[cfg(test)]
 mod tests;
 
 use std::time::Duration;
 
-use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header};
-use serde::Deserialize;
-use tidewire_core::id::ChannelName;
+use jsonwebtoken::{Algorithm, EncodingKey, Header};
+use serde::{Deserialize, Serialize};
+use tidewire_core::id::{ApplicationId, ChannelName};
 
-pub use claims::{ChannelClaim, Claims, Kinds, Side};
+pub use applications::{Applications, BadApplication, Keys};
+pub use channel::{Action, ChannelClaim};
+pub use claims::{Claims, Kinds, Side, TokenType};
+pub use key_set::{BadKeySet, KeySet};
+pub use server::{ServerClaims, sign_server, verify_server};
 
-use crate::limits::{CLOCK_AHEAD_MAX, TOKEN_LEN_MAX};
+use crate::limits::CLOCK_AHEAD_MAX;
 use crate::problem::{Code, Problem};
+use jws::Jws;
 
-/// Checks a token's size, shape, algorithm, signature and time, in this order. `now_unix` is in seconds.
-///
-/// An empty secret verifies nothing.
-pub fn verify(secret: &[u8], token: &str, now_unix: u64) -> Result<Claims, Problem> {
-    if token.len() > TOKEN_LEN_MAX {
-        return Err(Problem::new(Code::TokenTooLarge, Code::TokenTooLarge.meaning()));
-    }
-    let parts = Parts::split(token)?;
-    check_header(parts.header)?;
-    check_signature(secret, &parts)?;
-    let claims: Claims = encoding::json("payload", parts.payload)?;
-    check_time(&claims, now_unix)?;
-    Ok(claims)
+/// Checks a token's size, form, application, algorithm, key, signature, time and content, in this order. `now_unix` is
+/// in seconds.
+pub fn verify(applications: &Applications, token: &str, now_unix: u64) -> Result<Claims, Problem> {
+    let jws = Jws::parse(token)?;
+    let named: Named = encoding::payload(jws.payload)?;
+    let application = named.application()?;
+    applications.keys(&application)?.check(&jws)?;
+    let claims: Claims = encoding::payload(jws.payload)?;
+    check_time(claims.exp, [("nbf", claims.nbf), ("iat", claims.iat)], now_unix)?;
+    claims.settled()
+}
+
+/// Writes a token, signed by HS256. The claims are taken as they are.
+pub fn sign(secret: &[u8], claims: &Claims) -> String {
+    sign_any(secret, claims)
 }
 
 /// Writes a token that may publish and watch in one channel for `lifetime` from `now_unix`, in seconds.
 pub fn mint(secret: &[u8], channel: &ChannelName, lifetime: Duration, now_unix: u64) -> String {
-    let claims = Claims::for_channel(channel, now_unix, now_unix.saturating_add(lifetime.as_secs()));
+    sign(secret, &Claims::join(ChannelClaim::of(channel.clone())).lasting(lifetime, now_unix))
+}
+
+fn sign_any(secret: &[u8], claims: &impl Serialize) -> String {
     // Encoding strings and numbers cannot fail, nor can an HMAC.
-    jsonwebtoken::encode(&Header::new(Algorithm::HS256), &claims, &EncodingKey::from_secret(secret)).unwrap_or_default()
+    jsonwebtoken::encode(&Header::new(Algorithm::HS256), claims, &EncodingKey::from_secret(secret)).unwrap_or_default()
 }
 
-/// The three parts of a compact JWS (RFC 7515 7.1), and the text that was signed.
-struct Parts<'a> {
-    header: &'a str,
-    payload: &'a str,
-    signature: &'a str,
-    signed: &'a str,
-}
-
-impl<'a> Parts<'a> {
-    fn split(token: &'a str) -> Result<Self, Problem> {
-        let malformed = || Problem::new(Code::TokenParseFailure, "The token is not three parts with dots between.");
-        let (signed, signature) = token.rsplit_once('.').ok_or_else(malformed)?;
-        let (header, payload) = signed.split_once('.').ok_or_else(malformed)?;
-        if payload.contains('.') {
-            return Err(malformed());
-        }
-        Ok(Self { header, payload, signature, signed })
-    }
-}
-
-/// The JOSE header (RFC 7515 4.1), as far as it decides anything.
+/// Whose keys a token asks to be tried by; not believed.
 #[derive(Deserialize)]
-struct JoseHeader {
-    alg: String,
-    #[serde(default)]
-    crit: Option<serde_json::Value>,
+#[serde(rename_all = "camelCase")]
+struct Named {
+    application_id: Option<String>,
 }
 
-fn check_header(text: &str) -> Result<(), Problem> {
-    let header: JoseHeader = encoding::json("header", text)?;
-    if header.alg.eq_ignore_ascii_case("none") {
-        return Err(Problem::new(Code::TokenUnsigned, Code::TokenUnsigned.meaning()));
+impl Named {
+    fn application(&self) -> Result<ApplicationId, Problem> {
+        let Some(text) = &self.application_id else { return Ok(ApplicationId::default()) };
+        ApplicationId::new(text)
+            .map_err(|_| Problem::new(Code::TokenApplicationUnknown, "No application has such an id."))
     }
-    if header.alg != "HS256" {
-        let shown: String = header.alg.chars().take(16).collect();
-        return Err(Problem::new(
-            Code::TokenAlgorithmUnsupported,
-            format!("The token's alg is {shown:?}; only HS256 is taken."),
-        ));
-    }
-    // RFC 7515 4.1.11: an extension that must be understood and is not makes the token invalid.
-    if header.crit.is_some() {
-        return Err(Problem::new(Code::TokenParseFailure, "The token's header has critical extensions (crit)."));
-    }
-    Ok(())
 }
 
-fn check_signature(secret: &[u8], parts: &Parts<'_>) -> Result<(), Problem> {
-    let signature = encoding::bytes("signature", parts.signature)?;
-    let key = DecodingKey::from_secret(secret);
-    // The crate reads signatures in unpadded Base64url only, so ours is written in it again.
-    let fits =
-        jsonwebtoken::crypto::verify(&encoding::url(&signature), parts.signed.as_bytes(), &key, Algorithm::HS256);
-    if secret.is_empty() || !matches!(fits, Ok(true)) {
-        return Err(Problem::new(Code::TokenAuthFailure, Code::TokenAuthFailure.meaning()));
-    }
-    Ok(())
-}
-
-fn check_time(claims: &Claims, now_unix: u64) -> Result<(), Problem> {
-    let exp = claims.exp.ok_or_else(|| Problem::new(Code::TokenExpiryMissing, Code::TokenExpiryMissing.meaning()))?;
+fn check_time(exp: Option<u64>, begins: [(&str, Option<u64>); 2], now_unix: u64) -> Result<(), Problem> {
+    let exp = exp.ok_or_else(|| Problem::new(Code::TokenExpiryMissing, Code::TokenExpiryMissing.meaning()))?;
     if now_unix >= exp {
         return Err(Problem::new(Code::TokenExpired, format!("The token expired {} s ago (exp).", now_unix - exp)));
     }
     let latest = now_unix.saturating_add(CLOCK_AHEAD_MAX.as_secs());
-    for (name, time) in [("nbf", claims.nbf), ("iat", claims.iat)] {
+    for (name, time) in begins {
         if let Some(ahead) = time.and_then(|time| time.checked_sub(latest)).filter(|ahead| *ahead > 0) {
             let ahead = ahead.saturating_add(CLOCK_AHEAD_MAX.as_secs());
-            return Err(Problem::new(
-                Code::TokenNotYetValid,
-                format!("The token becomes valid in {ahead} s ({name})."),
-            ));
+            let detail = format!("The token becomes valid in {ahead} s ({name}).");
+            return Err(Problem::new(Code::TokenNotYetValid, detail));
         }
     }
     Ok(())

@@ -10,6 +10,7 @@ use tidewire_perf::client::Profile;
 use tidewire_perf::floor::Floor;
 use tidewire_perf::load::{Bounds, Feedback, Kind, Pacing, Receivers, Running, Schedule, Setup, Shape, Target, Video};
 use tidewire_perf::machine::{self, Policy};
+use tidewire_perf::talk::Talk;
 
 /// Measures WebRTC media servers with an independent client.
 #[derive(Parser)]
@@ -96,6 +97,19 @@ pub(crate) enum Command {
         viewers: usize,
         #[arg(long, default_value_t = 1000)]
         connections: usize,
+        #[command(flatten)]
+        load: Load,
+    },
+    /// Clients of one channel that talk over the gateway's WebSocket.
+    Talk {
+        #[arg(long, default_value_t = 1000)]
+        clients: usize,
+        /// Clients among them that never read.
+        #[arg(long, default_value_t = 0)]
+        deaf: usize,
+        /// Messages to the whole channel, each second.
+        #[arg(long, default_value_t = 1.0)]
+        a_second: f64,
         #[command(flatten)]
         load: Load,
     },
@@ -196,6 +210,13 @@ impl Load {
         }
         machine::take_precedence();
         Ok(())
+    }
+
+    /// A channel that talks, on the server's core.
+    pub(crate) fn talk(&self, clients: usize, deaf: usize, a_second: f64) -> Result<Talk> {
+        ensure!(a_second > 0.0, "nobody says anything");
+        let server_core = self.server_core.or(machine::last_core()?.is_some().then_some(0));
+        Ok(Talk { clients, deaf, a_second, length: Duration::from_secs_f64(self.seconds), server_core })
     }
 
     pub(crate) fn setup(&self, shape: Shape) -> Result<Setup> {

@@ -9,8 +9,11 @@
 pub mod client;
 pub mod clock;
 pub mod load;
+pub mod talk;
 pub mod machine;
 pub mod plot;
 pub mod floor;
+pub mod metrics;
+pub mod program;
 pub mod server;
 pub mod usage;

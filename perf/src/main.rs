@@ -16,6 +16,8 @@ use clap::Parser as _;
 use tidewire_perf::load::{Comparison, Outcome, Run, Shape, churn, compare, idle, memory, storm};
 use tidewire_perf::machine;
 use tidewire_perf::plot::draw;
+use tidewire_perf::server::Server;
+use tidewire_perf::talk::Talk;
 
 use arguments::{Arguments, Command, Load};
 
@@ -45,11 +47,22 @@ fn run(command: Command) -> Result<ExitCode> {
             let length = Duration::from_secs_f64(60.0 * minutes);
             scenario(Shape::broadcast(viewers), &load, |run| churn(run, a_second, length))
         }
+        Command::Talk { clients, deaf, a_second, load } => talk(&load, load.talk(clients, deaf, a_second)?),
         Command::Plot { files, out } => plot(&files, &out),
         Command::Idle { viewers, connections, load } => {
             scenario(Shape::broadcast(viewers), &load, |run| idle(run, connections))
         }
     }
+}
+
+fn talk(load: &Load, talk: Talk) -> Result<ExitCode> {
+    load.take_core()?;
+    let talked = tidewire_perf::talk::talk(&Server::default_binary(), talk)?;
+    println!("{}", talked.line());
+    eprint!("{}", talked.table());
+    let failures = talked.failures();
+    failures.iter().for_each(|failure| eprintln!("failed: {failure}"));
+    Ok(ExitCode::from(if failures.is_empty() { 0 } else { FAILED }))
 }
 
 /// Says what was written.

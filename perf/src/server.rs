@@ -1,23 +1,16 @@
-//! The server under test as a process of its own: started on free ports, watched through `/proc` and `/metrics`, stopped
-//! by SIGTERM.
+//! The server under test: gateway and media server in one process, or as two programs with a link between them.
 //!
-//! The program is the only thing that is known of Tidewire here. A server that is dropped without being stopped is killed,
-//! so that a failing test leaves nothing behind.
+//! Clients see no difference between the layouts. Whatever is measured is measured at the program that forwards media.
 
-use std::collections::BTreeMap;
-use std::fs::File;
-use std::net::{SocketAddr, TcpListener, UdpSocket};
+use std::net::{SocketAddr, UdpSocket};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
-use std::time::{Duration, Instant};
+use std::process::{Command, ExitStatus};
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
 
-use crate::client::http::Endpoint;
-use crate::client::wait;
-use crate::machine;
+pub use crate::metrics::Metrics;
+use crate::program::Program;
 use crate::usage::Usage;
 
 /// Which packet I/O the server is told to use.
@@ -25,6 +18,14 @@ use crate::usage::Usage;
 pub enum Io {
     Uring,
     Epoll,
+}
+
+/// How many programs the server is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Layout {
+    Together,
+    /// `tidewire gateway` and `tidewire media`.
+    Apart,
 }
 
 /// Starts that are tried before the last one's failure is told.
@@ -41,49 +42,54 @@ impl Io {
     }
 }
 
+impl Layout {
+    /// `TIDEWIRE_APART` in the environment has every server be two programs.
+    pub fn of_environment() -> Self {
+        if std::env::var_os("TIDEWIRE_APART").is_some() { Self::Apart } else { Self::Together }
+    }
+}
+
 /// A running server.
 pub struct Server {
-    child: Child,
+    /// What forwards media, and in one process is all there is.
+    forwarder: Program,
+    gateway: Option<Program>,
     binary: PathBuf,
-    log: PathBuf,
     pub http: SocketAddr,
     /// The port of the first (and only) shard.
     pub media: SocketAddr,
 }
 
 impl Server {
-    /// Starts the program with one shard on loopback and waits until it is ready. `core` pins the whole process.
+    /// Starts it with one shard on loopback, in the layout of the environment, and waits until it is ready. `core` pins
+    /// what forwards media, and `more` is told to it.
     pub fn start(binary: &Path, io: Io, core: Option<usize>, more: &[&str]) -> Result<Self> {
-        // Between the moment a port is found free and the server's binding it, anybody may take it.
-        (1..START_TRIES).fold(Self::start_once(binary, io, core, more), |started, _| {
-            started.or_else(|_| Self::start_once(binary, io, core, more))
-        })
+        Self::start_as(Layout::of_environment(), binary, io, core, more)
     }
 
-    fn start_once(binary: &Path, io: Io, core: Option<usize>, more: &[&str]) -> Result<Self> {
-        let http = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
-        let media = UdpSocket::bind("127.0.0.1:0")?.local_addr()?;
-        let log = std::env::temp_dir().join(format!("tidewire-{}-{}.log", std::process::id(), http.port()));
-        let mut command = Command::new(binary);
-        command.args(["--listen", &http.to_string(), "--media-ip", &media.ip().to_string()]);
-        command.args(["--udp-port", &media.port().to_string(), "--shards", "1", "--io", io.name(), "--secret", SECRET]);
-        command
-            .args(more)
-            .stdin(Stdio::null())
-            .stdout(File::create(&log)?)
-            .stderr(File::options().append(true).open(&log)?);
-        let mut spawn = || {
-            command
-                .spawn()
-                .with_context(|| format!("cannot start {}; build it with `cargo build --release`", binary.display()))
+    pub fn start_as(layout: Layout, binary: &Path, io: Io, core: Option<usize>, more: &[&str]) -> Result<Self> {
+        let start = || match layout {
+            Layout::Together => Self::start_together(binary, io, core, more),
+            Layout::Apart => Self::start_apart(binary, io, core, more),
         };
-        let child = match core {
-            Some(core) => machine::with_affinity(core, &mut spawn)??,
-            None => spawn()?,
-        };
-        let mut server = Self { child, binary: binary.to_owned(), log, http, media };
-        server.wait_until_ready()?;
-        Ok(server)
+        // Between the moment a port is found free and the server's binding it, anybody may take it.
+        (1..START_TRIES).fold(start(), |started, _| started.or_else(|_| start()))
+    }
+
+    fn start_together(binary: &Path, io: Io, core: Option<usize>, more: &[&str]) -> Result<Self> {
+        let (http, media) = (Program::free_address()?, free_media_address()?);
+        let (listen, port) = (http.to_string(), media.port().to_string());
+        let arguments = [&["--listen", &listen, "--secret", SECRET], &forwarding(&port, io)[..], more].concat();
+        let mut forwarder = Program::start(binary, http, core, &arguments)?;
+        forwarder.wait_until_ready()?;
+        Ok(Self { forwarder, gateway: None, binary: binary.to_owned(), http, media })
+    }
+
+    fn start_apart(binary: &Path, io: Io, core: Option<usize>, more: &[&str]) -> Result<Self> {
+        let gateway = start_gateway(binary, Program::free_address()?)?;
+        let (http, media) = (gateway.http, free_media_address()?);
+        let forwarder = start_media(binary, http, media, io, core, more)?;
+        Ok(Self { forwarder, gateway: Some(gateway), binary: binary.to_owned(), http, media })
     }
 
     /// `$TIDEWIRE_BIN`, or what the release build leaves in the target directory.
@@ -99,7 +105,7 @@ impl Server {
     }
 
     pub fn pid(&self) -> u32 {
-        self.child.id()
+        self.forwarder.pid()
     }
 
     pub fn base(&self) -> String {
@@ -108,20 +114,11 @@ impl Server {
 
     /// A token that may publish and watch in `channel`, from the program's own subcommand.
     pub fn token(&self, channel: &str) -> Result<String> {
-        let output = Command::new(&self.binary).args(["token", "--secret", SECRET, "--channel", channel]).output()?;
-        ensure!(
-            output.status.success(),
-            "`tidewire token` ended with {}: {}",
-            output.status,
-            String::from_utf8_lossy(&output.stderr)
-        );
-        Ok(String::from_utf8(output.stdout)?.trim().to_owned())
+        token(&self.binary, channel)
     }
 
     pub fn metrics(&self) -> Result<Metrics> {
-        let reply = Endpoint::new(&self.base(), "").get("/metrics")?;
-        ensure!(reply.status == 200, "/metrics answered {}", reply.status);
-        Ok(Metrics::parse(&reply.body))
+        self.forwarder.metrics()
     }
 
     pub fn usage(&self) -> Result<Usage> {
@@ -129,131 +126,84 @@ impl Server {
     }
 
     pub fn is_running(&mut self) -> Result<bool> {
-        Ok(self.child.try_wait()?.is_none())
+        let gateway = self.gateway.as_mut().map_or(Ok(true), Program::is_running)?;
+        Ok(gateway && self.forwarder.is_running()?)
     }
 
-    /// SIGTERM, without waiting.
+    /// SIGTERM to what forwards media, without waiting.
     pub fn terminate(&self) -> Result<()> {
-        Ok(kill(Pid::from_raw(i32::try_from(self.pid())?), Signal::SIGTERM)?)
+        self.forwarder.terminate()
     }
 
-    /// Waits for the end of the process; `None` when it is still there after `limit`.
+    /// Waits for the end of what forwards media; `None` when it is still there after `limit`.
     pub fn wait_for_end(&mut self, limit: Duration) -> Result<Option<ExitStatus>> {
-        let deadline = Instant::now() + limit;
-        loop {
-            if let Some(status) = self.child.try_wait()? {
-                return Ok(Some(status));
-            }
-            if Instant::now() > deadline {
-                return Ok(None);
-            }
-            wait::readable([], Duration::from_millis(2))?;
-        }
+        self.forwarder.wait_for_end(limit)
     }
 
-    /// SIGTERM, then wait: the ordinary end of a run.
-    pub fn stop(mut self) -> Result<ExitStatus> {
-        self.terminate()?;
-        self.wait_for_end(Duration::from_secs(5))?.context("the server is still there 5 s after SIGTERM")
+    /// SIGTERM, then wait: the ordinary end of a run. The status of what forwards media.
+    pub fn stop(self) -> Result<ExitStatus> {
+        let status = self.forwarder.stop()?;
+        if let Some(gateway) = self.gateway {
+            let status = gateway.stop()?;
+            ensure!(status.success(), "the gateway ended with {status}");
+        }
+        Ok(status)
     }
 
     /// What the server has printed.
     pub fn log(&self) -> String {
-        std::fs::read_to_string(&self.log).unwrap_or_default()
-    }
-
-    fn wait_until_ready(&mut self) -> Result<()> {
-        let endpoint = Endpoint::new(&self.base(), "");
-        wait::until("the server to be ready", Duration::from_secs(10), || {
-            ensure!(self.is_running()?, "the server ended while it started:\n{}", self.log());
-            // Refused connections are how a server looks that does not listen yet.
-            Ok(endpoint.get("/readyz").ok().filter(|reply| reply.status == 200))
-        })?;
-        Ok(())
+        self.gateway.iter().chain([&self.forwarder]).map(Program::log).collect()
     }
 }
 
-impl Drop for Server {
-    fn drop(&mut self) {
-        if matches!(self.child.try_wait(), Ok(None)) {
-            self.child.kill().unwrap_or_default();
-            self.child.wait().map(drop).unwrap_or_default();
-        }
-        std::fs::remove_file(&self.log).unwrap_or_default();
-    }
+/// Starts `tidewire gateway` at an address and waits until it is ready.
+pub fn start_gateway(binary: &Path, http: SocketAddr) -> Result<Program> {
+    let listen = http.to_string();
+    let arguments = ["gateway", "--listen", &listen, "--secret", SECRET, "--cluster-secret", CLUSTER_SECRET];
+    let mut gateway = Program::start(binary, http, None, &arguments)?;
+    gateway.wait_until_ready()?;
+    Ok(gateway)
 }
 
-/// The samples of `/metrics`: name and labels as they stand, and the value.
-#[derive(Clone, Debug, Default)]
-pub struct Metrics {
-    samples: BTreeMap<String, f64>,
+/// Starts `tidewire media` for the gateway behind an address, and waits until the link between them stands.
+pub fn start_media(
+    binary: &Path,
+    gateway: SocketAddr,
+    media: SocketAddr,
+    io: Io,
+    core: Option<usize>,
+    more: &[&str],
+) -> Result<Program> {
+    let (http, port) = (Program::free_address()?, media.port().to_string());
+    let (listen, gateway, name) = (http.to_string(), format!("ws://{gateway}"), format!("media-{port}"));
+    let own = ["media", "--listen", &listen, "--gateway-url", &gateway, "--media-name", &name];
+    let shared = ["--cluster-secret", CLUSTER_SECRET];
+    let arguments = [&own[..], &shared, &forwarding(&port, io), more].concat();
+    let mut program = Program::start(binary, http, core, &arguments)?;
+    program.wait_until_ready()?;
+    Ok(program)
 }
 
-impl Metrics {
-    pub fn parse(text: &str) -> Self {
-        let sample = |line: &str| -> Option<(String, f64)> {
-            let (name, value) = line.rsplit_once(' ')?;
-            Some((name.to_owned(), value.parse().ok()?))
-        };
-        Self { samples: text.lines().filter(|line| !line.starts_with('#')).filter_map(sample).collect() }
-    }
+/// A token that may publish and watch in `channel`, from the program's own subcommand.
+pub fn token(binary: &Path, channel: &str) -> Result<String> {
+    let output = Command::new(binary).args(["token", "--secret", SECRET, "--channel", channel]).output();
+    let output = output.context("`tidewire token` does not start")?;
+    let said = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.success(), "`tidewire token` ended with {}: {said}", output.status);
+    Ok(String::from_utf8(output.stdout)?.trim().to_owned())
+}
 
-    /// The largest sample of this name, whatever its labels.
-    pub fn max(&self, name: &str) -> Option<f64> {
-        self.matching(name).map(|(_, value)| value).reduce(f64::max)
-    }
+/// A UDP port of loopback that nobody has at present.
+pub fn free_media_address() -> Result<SocketAddr> {
+    Ok(UdpSocket::bind("127.0.0.1:0")?.local_addr()?)
+}
 
-    /// The sum of all samples of this name, whatever their labels. Counters may or may not carry `_total`.
-    pub fn sum(&self, name: &str) -> f64 {
-        self.matching(name).map(|(_, value)| value).sum()
-    }
-
-    /// The sum of the samples of this name that carry all of these labels; an empty value stands for any.
-    pub fn labelled(&self, name: &str, labels: &[(&str, &str)]) -> f64 {
-        let carries = |key: &str| {
-            labels.iter().all(|(label, value)| match *value {
-                "" => key.contains(&format!("{label}=\"")),
-                value => key.contains(&format!("{label}=\"{value}\"")),
-            })
-        };
-        self.matching(name).filter(|(key, _)| carries(key)).map(|(_, value)| value).sum()
-    }
-
-    pub fn has(&self, name: &str) -> bool {
-        self.matching(name).next().is_some()
-    }
-
-    /// Every sample whose name starts so.
-    pub fn starting_with<'a>(&'a self, prefix: &'a str) -> impl Iterator<Item = (&'a str, f64)> {
-        self.samples.iter().filter(move |(key, _)| key.starts_with(prefix)).map(|(key, value)| (key.as_str(), *value))
-    }
-
-    fn matching<'a>(&'a self, name: &'a str) -> impl Iterator<Item = (&'a str, f64)> {
-        self.samples
-            .iter()
-            .filter(move |(key, _)| {
-                key.split('{').next().is_some_and(|own| own == name || own.strip_suffix("_total") == Some(name))
-            })
-            .map(|(key, value)| (key.as_str(), *value))
-    }
+fn forwarding(port: &str, io: Io) -> [&str; 8] {
+    ["--media-ip", "127.0.0.1", "--udp-port", port, "--shards", "1", "--io", io.name()]
 }
 
 /// The secret that every server under test is started with.
 pub const SECRET: &str = "a-secret-for-tests-of-at-least-32-bytes";
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn metrics_are_summed_over_their_labels() {
-        let metrics = Metrics::parse(
-            "# HELP x y\na_total{shard=\"0\",reason=\"r\"} 3\na_total{shard=\"1\",reason=\"s\"} 4\nb 1.5\n",
-        );
-        assert!((metrics.sum("a") - 7.0).abs() < 1e-9);
-        assert!((metrics.sum("a_total") - 7.0).abs() < 1e-9);
-        assert!((metrics.labelled("a", &[("reason", "s"), ("shard", "")]) - 4.0).abs() < 1e-9);
-        assert_eq!((metrics.max("a"), metrics.max("b"), metrics.max("c")), (Some(4.0), Some(1.5), None));
-        assert!(metrics.has("b") && !metrics.has("c"));
-    }
-}
+/// What gateways and media servers under test belong together by.
+pub const CLUSTER_SECRET: &str = "a-cluster-secret-for-tests-of-at-least-32-bytes";

@@ -34,6 +34,7 @@ export class Connection extends Emitter {
   #backoff = new Backoff();
   #openings = 0;
   #restarts = 0;
+  #restarting = null;
   /** Who waits for the first opening. */
   #awaited = null;
   /** Whoever takes care of trouble; a newer one makes it stop. */
@@ -68,7 +69,8 @@ export class Connection extends Emitter {
   }
 
   stats() {
-    if (!this.#peer) return Promise.reject(new TidewireError("connectionClosed", "there is no connection to report on"));
+    if (!this.#peer)
+      return Promise.reject(new TidewireError("connectionClosed", "there is no connection to report on"));
     const now = performance.now();
     if (now - this.#reported.at >= REPORT_EVERY_MS) this.#reported = { at: now, stats: this.#report(this.#peer) };
     return this.#reported.stats;
@@ -133,6 +135,7 @@ export class Connection extends Emitter {
     const peer = new RTCPeerConnection({ bundlePolicy: "max-bundle", iceServers: this.#channel.client._iceServers });
     this.#peer = peer;
     this.#restarts = 0;
+    this.#restarting = null;
     this.#before = null;
     this.#reported.at = -Infinity;
     peer.onconnectionstatechange = () => this.#see(peer.connectionState);
@@ -167,8 +170,10 @@ export class Connection extends Emitter {
       if (this.#openings > OPENINGS_MAX) return this._end(reason);
       try {
         await this.#channel.client._registered();
-        if (!care.aborted) await this._establish(this.#raise());
-        if (!care.aborted) this.#waitNoMore().resolve();
+        if (care.aborted) return;
+        const peer = this.#raise();
+        await this._establish(peer);
+        if (peer === this.#peer) this.#waitNoMore().resolve();
         return;
       } catch (error) {
         if (care.aborted) return;
@@ -215,10 +220,14 @@ export class Connection extends Emitter {
     while (this.#restarts < RESTARTS_MAX && !care.aborted) {
       this.#restarts += 1;
       try {
-        await this._restart(this.#peer);
+        // One that is under way answers for this one, too.
+        this.#restarting ??= this._restart(this.#peer);
+        await this.#restarting;
       } catch {
         // Whatever it was, another connection is the way out.
         break;
+      } finally {
+        this.#restarting = null;
       }
       await pause(RESTART_MS_MAX, care);
     }

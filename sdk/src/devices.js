@@ -10,7 +10,11 @@ export async function devices() {
 
 export function onDevices(listener) {
   let on = true;
-  const tell = () => devices().then((found) => on && listener(found), () => {});
+  const tell = () =>
+    devices().then(
+      (found) => on && listener(found),
+      () => {},
+    );
   source().addEventListener("devicechange", tell);
   void tell();
   return () => {
@@ -39,7 +43,10 @@ export async function openScreen(constraints) {
 function source() {
   const { mediaDevices } = navigator;
   if (mediaDevices) return mediaDevices;
-  throw new TidewireError("insecurePage", "the browser shows devices only to pages that came by https or from this machine");
+  throw new TidewireError(
+    "insecurePage",
+    "the browser shows devices only to pages that came by https or from this machine",
+  );
 }
 
 function described({ deviceId, label }) {

@@ -4,6 +4,8 @@
 import { Connection } from "./connection.js";
 import { Latest, pause } from "./timing.js";
 
+/** After a change its offer is on its way; what is wanted within this waits for it and becomes one change. */
+const COALESCE_MS = 20;
 /** The pause before a change that was refused is tried once more: the end of what is gone is heard within it. */
 const AGAIN_AFTER_MS = 250;
 /** A change that was refused so often in a row is given up until something else is wanted. */
@@ -19,6 +21,8 @@ export class Downstream extends Connection {
   /** What the gateway knows to be wanted. */
   #asked = [];
   #refusals = 0;
+  /** Resolves when the gateway has taken, or refused, what was answered last. */
+  #taken = Promise.resolve();
   #asking = new Latest(() => this.#ask());
   #answering = new Latest(() => this.#answer());
 
@@ -60,7 +64,13 @@ export class Downstream extends Connection {
     this.channel._undo(reason, error);
   }
 
+  /**
+   * A change waits until the offer before it is answered and taken: the server can use a section again when it knows that
+   * this end has seen it idle.
+   */
   async #ask() {
+    await this.#answering.idle;
+    await this.#taken;
     const connection = this._key;
     // While it is being opened, what is wanted is looked at afterwards.
     if (!connection) return;
@@ -71,6 +81,7 @@ export class Downstream extends Connection {
         if (connection === this._key) this.#asked = wants;
       });
       this.#refusals = 0;
+      await pause(COALESCE_MS);
     } catch (error) {
       if (connection === this._key) await this.#refused(error);
     }
@@ -104,7 +115,8 @@ export class Downstream extends Connection {
 
   /** The next offer is not kept waiting for the reply. */
   #send({ connection, revision }, answer) {
-    this.channel._ask({ type: "answer", connection, revision, answer }).catch((error) => {
+    const taken = this.channel._ask({ type: "answer", connection, revision, answer });
+    this.#taken = taken.catch((error) => {
       if (connection !== this._key || error.code === "answerOutdated") return;
       if (GONE.has(error.code)) this._reopen("mediaServerLost");
       else if (error.code !== "linkLost") this.#stumbled(error);
@@ -136,5 +148,8 @@ function wantsOf(watched) {
     const { audio = false, video = false } = wants.get(key) ?? {};
     wants.set(key, { ...source, audio: audio || wanted.audio, video: video || wanted.video });
   }
-  return [...wants.keys()].sort().map((key) => wants.get(key)).filter(({ audio, video }) => audio || video);
+  return [...wants.keys()]
+    .sort()
+    .map((key) => wants.get(key))
+    .filter(({ audio, video }) => audio || video);
 }

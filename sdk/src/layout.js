@@ -67,7 +67,11 @@ function besideOf(large, others, { width, height, gap, strip }) {
   const column = width * strip;
   const room = { width: width - column - gap, height };
   const tiles = others.map(({ aspect = ASPECT }) => ({ width: column, height: column / aspect }));
-  const along = stacked(tiles.map((tile) => tile.height), height, gap);
+  const along = stacked(
+    tiles.map((tile) => tile.height),
+    height,
+    gap,
+  );
   const rest = tiles.map((tile, at) => (along[at] === null ? none() : { x: width - column, y: along[at], ...tile }));
   return [centred(large, room), ...rest];
 }
@@ -77,7 +81,11 @@ function belowOf(large, others, { width, height, gap, strip }) {
   const row = height * strip;
   const room = { width, height: height - row - gap };
   const tiles = others.map(({ aspect = ASPECT }) => ({ width: row * aspect, height: row }));
-  const along = stacked(tiles.map((tile) => tile.width), width, gap);
+  const along = stacked(
+    tiles.map((tile) => tile.width),
+    width,
+    gap,
+  );
   const rest = tiles.map((tile, at) => (along[at] === null ? none() : { x: along[at], y: height - row, ...tile }));
   return [centred(large, room), ...rest];
 }

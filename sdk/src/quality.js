@@ -11,7 +11,13 @@ const GOOD_SHARE = 0.95;
 /** `shown` is the share of the media that got through. */
 export function judge({ lossRatio, jitterMs, rttMs, fps, kind, limitedBy }, shown) {
   const network = [graded("loss", lossRatio), graded("jitter", jitterMs), graded("rtt", rttMs)];
-  const media = [{ cause: kind === "video" ? "fps" : "gaps", value: kind === "video" ? (fps ?? 0) : 1 - shown, score: clamped(shown / GOOD_SHARE) }];
+  const media = [
+    {
+      cause: kind === "video" ? "fps" : "gaps",
+      value: kind === "video" ? (fps ?? 0) : 1 - shown,
+      score: clamped(shown / GOOD_SHARE),
+    },
+  ];
   if (limitedBy === "cpu" || limitedBy === "bandwidth") media.push({ cause: limitedBy, value: 0, score: 0.8 });
   return summed(network, media);
 }

@@ -99,7 +99,8 @@ export class RemoteMedia extends Emitter {
   _assign(sections) {
     this._keep(sections);
     for (const section of sections) {
-      if (section.transceiver && this.#track(section.kind) !== section.transceiver.receiver.track) this.#put(section.kind, section);
+      if (section.transceiver && this.#track(section.kind) !== section.transceiver.receiver.track)
+        this.#put(section.kind, section);
     }
     this.#judge();
   }

@@ -9,7 +9,9 @@ export function read(stats) {
   stats.forEach((entry) => all.set(entry.id, entry));
   const entries = [...all.values()];
   const transport = entries.find(({ type }) => type === "transport");
-  const pair = all.get(transport?.selectedCandidatePairId) ?? entries.find(({ nominated, state }) => nominated && state === "succeeded");
+  const pair =
+    all.get(transport?.selectedCandidatePairId) ??
+    entries.find(({ nominated, state }) => nominated && state === "succeeded");
   const streams = entries.filter(({ type }) => type === "inbound-rtp" || type === "outbound-rtp");
   return {
     at: entries[0]?.timestamp ?? 0,
@@ -29,7 +31,9 @@ export function report(before, now) {
   const spanMs = before ? Math.max(now.at - before.at, 1) : 0;
   const { pair } = now;
   const rttMs = inMs(pair?.currentRoundTripTime);
-  const tracks = [...now.streams.values()].map((stream) => trackOf(stream, before?.streams.get(stream.id), spanMs, rttMs));
+  const tracks = [...now.streams.values()].map((stream) =>
+    trackOf(stream, before?.streams.get(stream.id), spanMs, rttMs),
+  );
   return {
     at: Date.now(),
     spanMs,
@@ -91,7 +95,8 @@ function shown(stream, grown, spanMs) {
     const madeUp = grown("concealedSamples") - grown("silentConcealedSamples");
     return 1 - madeUp / Math.max(grown("totalSamplesReceived"), 1);
   }
-  if (stream.type === "outbound-rtp") return Math.min((stream.framesPerSecond ?? 0) / (stream.source?.framesPerSecond || Infinity) || 1, 1);
+  if (stream.type === "outbound-rtp")
+    return Math.min((stream.framesPerSecond ?? 0) / (stream.source?.framesPerSecond || Infinity) || 1, 1);
   const frozen = (grown("totalFreezesDuration") * 1_000) / spanMs;
   const received = grown("framesReceived");
   return Math.min(1 - frozen, received ? grown("framesDecoded") / received : 1);

@@ -40,24 +40,28 @@ export class Latest {
   #act;
   #wanted = false;
   #running = false;
+  /** Resolves when nothing is left to do. */
+  idle = Promise.resolve();
 
-  /** `act` returns a promise that does not reject. */
   constructor(act) {
     this.#act = act;
   }
 
   want() {
     this.#wanted = true;
-    if (!this.#running) void this.#run();
+    if (!this.#running) this.idle = this.#run();
   }
 
   async #run() {
     this.#running = true;
     await null;
-    while (this.#wanted) {
-      this.#wanted = false;
-      await this.#act();
+    try {
+      while (this.#wanted) {
+        this.#wanted = false;
+        await this.#act();
+      }
+    } finally {
+      this.#running = false;
     }
-    this.#running = false;
   }
 }

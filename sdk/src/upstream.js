@@ -83,7 +83,12 @@ export class Upstream extends Connection {
     const { mediaId, codecs = [], maxBitrate } = this.#options;
     this.#senders = {};
     for (const track of this.#media.stream.getTracks()) {
-      const transceiver = peer.addTransceiver(track, { direction: "sendonly", streams: [this.#media.stream] });
+      const sendEncodings = track.kind === "video" && maxBitrate ? [{ maxBitrate }] : [];
+      const transceiver = peer.addTransceiver(track, {
+        direction: "sendonly",
+        streams: [this.#media.stream],
+        sendEncodings,
+      });
       prefer(transceiver, track.kind, codecs);
       this.#senders[track.kind] = transceiver.sender;
     }
@@ -98,7 +103,6 @@ export class Upstream extends Connection {
     });
     if (peer !== this.peer) return;
     await peer.setRemoteDescription({ type: "answer", sdp: answer });
-    if (maxBitrate) await limit(this.#senders.video, maxBitrate);
     this.#saying.want();
   }
 

@@ -14,13 +14,28 @@ let heard;
 
 beforeEach(async () => {
   gateway = await Gateway.start({ join: ({ token }) => ({ type: "joined", channel: snapshot(token) }) });
-  gateway.channels = [snapshot("sea", { members: [member("ada"), member("bob")], upstreams: [upstream("a", { clientId: "ada" })] })];
+  gateway.channels = [
+    snapshot("sea", { members: [member("ada"), member("bob")], upstreams: [upstream("a", { clientId: "ada" })] }),
+  ];
   client = new Client({ url: gateway.url, token: () => "token" });
   [channel] = await client.register();
   heard = [];
-  const names = ["memberjoined", "memberleft", "memberupdated", "upstreamopened", "upstreamupdated", "upstreamclosed", "rightschanged", "kicked", "left", "lost"];
+  const names = [
+    "memberjoined",
+    "memberleft",
+    "memberupdated",
+    "upstreamopened",
+    "upstreamupdated",
+    "upstreamclosed",
+    "rightschanged",
+    "kicked",
+    "left",
+    "lost",
+  ];
   for (const name of names) {
-    channel.on(name, ({ member: who, upstream: what, reason }) => heard.push([name, who?.clientId ?? what?.upstream, reason].filter(Boolean).join(" ")));
+    channel.on(name, ({ member: who, upstream: what, reason }) =>
+      heard.push([name, who?.clientId ?? what?.upstream, reason].filter(Boolean).join(" ")),
+    );
   }
 });
 
@@ -41,16 +56,33 @@ test("a joiner finds who is there, and hears who comes and goes", async () => {
   tell({ type: "left", clientId: "bob", reason: "leaseExpired" });
   tell({ type: "upstreamClosed", upstream: "a", reason: "requested" });
   await until("all of it", () => heard.length === 5);
-  assert.deepEqual(heard, ["memberjoined eve", "memberupdated eve", "upstreamupdated a", "memberleft bob leaseExpired", "upstreamclosed a requested"]);
+  assert.deepEqual(heard, [
+    "memberjoined eve",
+    "memberupdated eve",
+    "upstreamupdated a",
+    "memberleft bob leaseExpired",
+    "upstreamclosed a requested",
+  ]);
   assert.equal(channel.members.get("eve").tag, "guest");
 });
 
 test("a snapshot is told as what has changed", async () => {
   gateway.tell({ type: "lost", messages: 3, events: 9 });
   const members = [member("ada", { tag: "new" }), member("eve")];
-  gateway.tell({ type: "state", channel: snapshot("sea", { members, upstreams: [upstream("b")], rights: { ...rights, kick: true } }) });
+  gateway.tell({
+    type: "state",
+    channel: snapshot("sea", { members, upstreams: [upstream("b")], rights: { ...rights, kick: true } }),
+  });
   await until("rights", () => channel.rights.kick);
-  assert.deepEqual(heard, ["lost", "memberleft bob unknown", "upstreamclosed a unknown", "memberupdated ada", "memberjoined eve", "upstreamopened b", "rightschanged"]);
+  assert.deepEqual(heard, [
+    "lost",
+    "memberleft bob unknown",
+    "upstreamclosed a unknown",
+    "memberupdated ada",
+    "memberjoined eve",
+    "upstreamopened b",
+    "rightschanged",
+  ]);
 });
 
 test("messages are text or bytes, and say whose they are", async () => {
@@ -73,7 +105,8 @@ test("channels that were joined one by one are joined again with fresh tokens", 
   const tokenOf = async () => ((tokens += 1), "harbour");
   const harbour = await client.join(tokenOf);
   const reef = await client.join(() => "reef");
-  gateway.answers.join = ({ token }) => (token === "reef" ? { refused: { code: "tokenExpired", detail: "" } } : { type: "joined", channel: snapshot(token) });
+  gateway.answers.join = ({ token }) =>
+    token === "reef" ? { refused: { code: "tokenExpired", detail: "" } } : { type: "joined", channel: snapshot(token) };
   const left = client.next("left");
   gateway.channels = [];
   gateway.forget();

@@ -16,8 +16,12 @@ let errors;
 
 beforeEach(async () => {
   peers.length = 0;
-  gateway = await Gateway.start({ openDownstream: () => ({ type: "downstreamOpened", connection: `c${connections() + 1}` }) });
-  gateway.channels = [snapshot("sea", { upstreams: [upstream("a"), upstream("b"), upstream("c", { mediaId: "main" })] })];
+  gateway = await Gateway.start({
+    openDownstream: () => ({ type: "downstreamOpened", connection: `c${connections() + 1}` }),
+  });
+  gateway.channels = [
+    snapshot("sea", { upstreams: [upstream("a"), upstream("b"), upstream("c", { mediaId: "main" })] }),
+  ];
   client = new Client({ url: gateway.url, token: "token" });
   errors = [];
   client.on("error", ({ error }) => errors.push(error.code));
@@ -31,15 +35,21 @@ afterEach(async () => {
 });
 
 const connections = () => peers.length - 1;
-const wants = (request) => request?.wants.map(({ upstream: id, mediaId, audio, video }) => `${id ?? mediaId}:${audio ? "a" : ""}${video ? "v" : ""}`).join(" ");
+const wants = (request) =>
+  request?.wants
+    .map(({ upstream: id, mediaId, audio, video }) => `${id ?? mediaId}:${audio ? "a" : ""}${video ? "v" : ""}`)
+    .join(" ");
 const changes = () => gateway.asked("changeDownstream");
 
 /** `sections` as "0=video:a": the mid, the kind, the upstream. */
 function offer(revision, text, connection = "c1") {
-  const sections = text.split(" ").filter(Boolean).map((section) => {
-    const [, mid, kind, id] = /(\d+)=(\w+):(\w+)/.exec(section);
-    return { mid, kind, ...(id === "main" ? { mediaId: id } : { upstream: id }) };
-  });
+  const sections = text
+    .split(" ")
+    .filter(Boolean)
+    .map((section) => {
+      const [, mid, kind, id] = /(\d+)=(\w+):(\w+)/.exec(section);
+      return { mid, kind, ...(id === "main" ? { mediaId: id } : { upstream: id }) };
+    });
   gateway.tell({ type: "offer", connection, revision, offer: text, sections });
 }
 
@@ -87,8 +97,23 @@ test("offers are taken one at a time, and only the newest is answered", async ()
   assert.equal(peers[0].getTransceivers().length, 3);
 });
 
+test("a change waits until the offer before it is answered and taken", async () => {
+  let release;
+  gateway.answers.answer = () => new Promise((resolve) => (release = () => resolve({ type: "done" })));
+  channel.subscribe("a");
+  await opened();
+  offer(1, "0=audio:a");
+  await until("the answer is on its way", () => release);
+  channel.subscribe("b");
+  await channel.send("a round trip");
+  assert.equal(changes().length, 0);
+  release();
+  await until("the change", () => changes().length === 1);
+});
+
 test("an answer that comes too late is no error", async () => {
-  gateway.answers.answer = ({ revision }) => (revision === 1 ? { refused: { code: "answerOutdated" } } : { type: "done" });
+  gateway.answers.answer = ({ revision }) =>
+    revision === 1 ? { refused: { code: "answerOutdated" } } : { type: "done" };
   channel.subscribe("a");
   await opened();
   offer(1, "0=audio:a");
@@ -200,7 +225,10 @@ test("a network that fails is mended by an ICE restart, then by another connecti
   peers[0].become("failed");
   await until("another downstream", () => gateway.asked("openDownstream").length === 2, 10_000);
   assert.equal(gateway.asked("restart").length, 5);
-  assert.deepEqual(gateway.asked("close").map(({ connection }) => connection), ["c1"]);
+  assert.deepEqual(
+    gateway.asked("close").map(({ connection }) => connection),
+    ["c1"],
+  );
 });
 
 test("what is watched is watched again after the gateway has forgotten the client", async () => {

@@ -32,7 +32,9 @@ test("no file is longer than a sitting, and each says first what it is", () => {
 
 for (const project of ["tsconfig.json", "tsconfig.src.json"]) {
   test(`the compiler finds nothing with ${project}`, () => {
-    execFileSync(process.execPath, [join(home, "node_modules/typescript/bin/tsc"), "--project", join(home, project)], { stdio: "pipe" });
+    execFileSync(process.execPath, [join(home, "node_modules/typescript/bin/tsc"), "--project", join(home, project)], {
+      stdio: "pipe",
+    });
   });
 }
 

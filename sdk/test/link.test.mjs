@@ -57,7 +57,11 @@ test("a socket that breaks a hundred times, at any moment, loses and doubles not
   await until(`everything heard, seed ${seed}`, () => heard.length >= 400);
   const expected = Array.from({ length: 400 }, (_, at) => at);
   assert.deepEqual(heard, expected, `seed ${seed}`);
-  assert.deepEqual(gateway.asked("send").map(({ text }) => Number(text)), expected, `seed ${seed}`);
+  assert.deepEqual(
+    gateway.asked("send").map(({ text }) => Number(text)),
+    expected,
+    `seed ${seed}`,
+  );
   assert.deepEqual([...new Set(states)].sort(), ["interrupted", "live"]);
   assert.equal(gateway.asked("register").length, 1);
 });
@@ -84,7 +88,7 @@ test("a frame that comes twice is heard once", async () => {
 
 test("a frame that is missing makes the client register anew", async () => {
   await listening();
-  gateway.line.skip();
+  gateway.line.omit();
   gateway.tell(message(1));
   assert.deepEqual(await client.next("registered"), { again: true });
   assert.equal(gateway.asked("register").length, 2);
@@ -102,7 +106,12 @@ test("what was seen is acknowledged after 32 frames, and after a second in any c
 test("a refusal rejects its request with the gateway's code", async () => {
   gateway.answers.send = () => ({ refused: { code: "messageForbidden", detail: "no", retryAfterS: 2 } });
   const { channel } = await listening();
-  await assert.rejects(channel.send("x"), { name: "TidewireError", code: "messageForbidden", detail: "no", retryAfterS: 2 });
+  await assert.rejects(channel.send("x"), {
+    name: "TidewireError",
+    code: "messageForbidden",
+    detail: "no",
+    retryAfterS: 2,
+  });
 });
 
 test("a registration that is refused rejects, and the client is gone", async () => {
@@ -114,7 +123,8 @@ test("a registration that is refused rejects, and the client is gone", async () 
 
 test("a registration that may succeed later is tried again", async () => {
   let tries = 0;
-  gateway.answers.register = () => ((tries += 1) < 3 ? { refused: { code: "clientsFull", detail: "", retryAfterS: 0.01 } } : undefined);
+  gateway.answers.register = () =>
+    (tries += 1) < 3 ? { refused: { code: "clientsFull", detail: "", retryAfterS: 0.01 } } : undefined;
   await client.register();
   assert.equal(tries, 3);
 });
@@ -139,7 +149,10 @@ test("a client that the gateway has forgotten registers anew, with a fresh token
   gateway.forget();
   await assert.rejects(pending, { code: "linkLost" });
   await client.next("registered");
-  assert.deepEqual(gateway.asked("register").map(({ token }) => token), ["token 1", "token 2"]);
+  assert.deepEqual(
+    gateway.asked("register").map(({ token }) => token),
+    ["token 1", "token 2"],
+  );
   assert.equal(gateway.asked("register")[1].userAlias, "Ada");
   assert.equal(client.channels.get("sea"), channel);
 });

@@ -60,14 +60,20 @@ function unplug(media, kind) {
 
 test("both are opened by one question", async () => {
   const media = await LocalMedia.camera({ video: { width: 640 } });
-  assert.deepEqual([calls, media.audioTrack.label, media.videoTrack.label, media.missing], [["audio video"], "mic 1", "cam 1", {}]);
+  assert.deepEqual(
+    [calls, media.audioTrack.label, media.videoTrack.label, media.missing],
+    [["audio video"], "mic 1", "cam 1", {}],
+  );
   assert.equal((await LocalMedia.camera({ audio: false, video: "cam 2" })).videoTrack.label, "cam 2");
 });
 
 test("one that is missing or in use keeps nobody from the other, and is named", async () => {
   broken["cam 1"] = "NotReadableError";
   const media = await LocalMedia.camera();
-  assert.deepEqual([media.videoTrack, media.missing.video.code, media.videoMuted, media.audioMuted], [null, "deviceInUse", true, false]);
+  assert.deepEqual(
+    [media.videoTrack, media.missing.video.code, media.videoMuted, media.audioMuted],
+    [null, "deviceInUse", true, false],
+  );
   plugged.audio = [];
   await assert.rejects(LocalMedia.camera(), { code: "deviceNotFound" });
 });
@@ -86,7 +92,10 @@ test("another device takes the place of the one before, muted as that was", asyn
   const told = media.next("track");
   await media.choose({ microphone: "mic 2" });
   assert.deepEqual(await told, { kind: "audio", track: media.audioTrack });
-  assert.deepEqual([media.audioTrack.label, media.audioTrack.enabled, before.stopped, media.stream], ["mic 2", false, true, stream]);
+  assert.deepEqual(
+    [media.audioTrack.label, media.audioTrack.enabled, before.stopped, media.stream],
+    ["mic 2", false, true, stream],
+  );
 });
 
 test("a device that cannot be chosen leaves the one before", async () => {

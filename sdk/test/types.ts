@@ -1,6 +1,17 @@
 // What a user of the types writes: this file compiles, and each line after `@ts-expect-error` must not.
 
-import { Channel, Client, LocalMedia, RemoteMedia, TidewireError, Upstream, devices, grid, onDevices, spotlight } from "../tidewire.js";
+import {
+  Channel,
+  Client,
+  LocalMedia,
+  RemoteMedia,
+  TidewireError,
+  Upstream,
+  devices,
+  grid,
+  onDevices,
+  spotlight,
+} from "../tidewire.js";
 import type { Off, Quality, RemoteUpstream } from "../tidewire.js";
 
 export async function call(video: HTMLVideoElement): Promise<Off> {
@@ -40,7 +51,10 @@ export async function rest(error: unknown): Promise<void> {
   const { cameras } = await devices();
   onDevices(({ microphones }) => console.log(microphones.length, cameras.length))();
   const tiles = [{ aspect: 4 / 3 }, {}];
-  console.log(grid(tiles, { width: 800, height: 600 })[0].x, spotlight(tiles, { width: 800, height: 600, index: 1 }).length);
+  console.log(
+    grid(tiles, { width: 800, height: 600 })[0].x,
+    spotlight(tiles, { width: 800, height: 600, index: 1 }).length,
+  );
 }
 
 export function wrong(channel: Channel, client: Client): void {

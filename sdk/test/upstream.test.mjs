@@ -16,7 +16,12 @@ let media;
 
 beforeEach(async () => {
   peers.length = 0;
-  const opened = () => ({ type: "upstreamOpened", connection: `c${peers.length}`, upstream: `u${peers.length}`, answer: "a=ice-ufrag:s1\r\na=ice-pwd:t1\r\na=candidate:1 1 udp 1 ::1 1 typ host\r\nm=video" });
+  const opened = () => ({
+    type: "upstreamOpened",
+    connection: `c${peers.length}`,
+    upstream: `u${peers.length}`,
+    answer: "a=ice-ufrag:s1\r\na=ice-pwd:t1\r\na=candidate:1 1 udp 1 ::1 1 typ host\r\nm=video",
+  });
   gateway = await Gateway.start({ openUpstream: opened });
   client = new Client({ url: gateway.url, token: "token" });
   [channel] = await client.register();
@@ -29,13 +34,23 @@ afterEach(async () => {
   assert.deepEqual([gateway.faults, faults.splice(0)], [[], []]);
 });
 
-const told = () => gateway.asked("updateUpstream").map(({ audioMuted, videoMuted, content, tag }) => ({ audioMuted, videoMuted, content, tag }));
+const told = () =>
+  gateway
+    .asked("updateUpstream")
+    .map(({ audioMuted, videoMuted, content, tag }) => ({ audioMuted, videoMuted, content, tag }));
 
 test("a publication says what it is", async () => {
   media.mute({ video: true });
   const upstream = await channel.publish(media, { mediaId: "main", tag: "stage", maxBitrate: 300_000 });
   const { type, offer, ...said } = gateway.asked("openUpstream")[0];
-  assert.deepEqual(said, { channel: "sea", mediaId: "main", audioMuted: false, videoMuted: true, content: "camera", tag: "stage" });
+  assert.deepEqual(said, {
+    channel: "sea",
+    mediaId: "main",
+    audioMuted: false,
+    videoMuted: true,
+    content: "camera",
+    tag: "stage",
+  });
   assert.match(offer, /m=audio[^]*m=video/);
   assert.deepEqual([upstream.upstream, upstream.state, channel.published.has(upstream)], ["u1", "connecting", true]);
   peers[0].become("connected");
@@ -69,6 +84,16 @@ test("a mute while it is being opened is not forgotten", async () => {
   assert.equal(told()[0].audioMuted, true);
 });
 
+test("a network that is quicker than the browser's promises keeps nobody waiting", async () => {
+  const opened = gateway.answers.openUpstream;
+  gateway.answers.openUpstream = () => {
+    setTimeout(() => peers[0].become("connected"));
+    return opened();
+  };
+  const upstream = await channel.publish(media);
+  assert.equal(upstream.state, "live");
+});
+
 test("another track takes the place of one of its kind without a word", async () => {
   const upstream = await channel.publish(media);
   const [before, after] = [media.videoTrack, track("video")];
@@ -89,7 +114,12 @@ test("a kind that it did not have takes another connection", async () => {
 });
 
 test("a network that fails is mended by an ICE restart", async () => {
-  gateway.answers.restart = () => ({ type: "restarted", ufrag: "s2", password: "t2", candidates: ["candidate:2 1 udp 1 ::1 2 typ host"] });
+  gateway.answers.restart = () => ({
+    type: "restarted",
+    ufrag: "s2",
+    password: "t2",
+    candidates: ["candidate:2 1 udp 1 ::1 2 typ host"],
+  });
   const upstream = await channel.publish(media);
   peers[0].become("connected");
   peers[0].become("failed");
@@ -97,7 +127,10 @@ test("a network that fails is mended by an ICE restart", async () => {
   await until("restarted", () => peers[0].remoteDescription.sdp.includes("s2"));
   const { connection, ufrag, password } = gateway.asked("restart")[0];
   assert.deepEqual([connection, ufrag, password], ["c1", "u2", "p2"]);
-  assert.equal(peers[0].remoteDescription.sdp, "a=ice-ufrag:s2\r\na=ice-pwd:t2\r\na=candidate:2 1 udp 1 ::1 2 typ host\r\nm=video");
+  assert.equal(
+    peers[0].remoteDescription.sdp,
+    "a=ice-ufrag:s2\r\na=ice-pwd:t2\r\na=candidate:2 1 udp 1 ::1 2 typ host\r\nm=video",
+  );
   peers[0].become("connected");
   assert.equal(upstream.state, "live");
 });

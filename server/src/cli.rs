@@ -4,20 +4,19 @@
 
 use std::ffi::OsString;
 use std::path::PathBuf;
-use std::time::Duration;
 
 use clap::{Arg, ArgAction, ArgMatches, Command};
-use tidewire_core::id::ChannelName;
 
-use crate::settings::{Setting, SettingsError, Shape, Sources, TABLE};
+use crate::settings::{Role, Setting, SettingsError, Shape, Sources, TABLE};
+use crate::token::{self, Order};
 
 /// What the program was started for.
 #[derive(Debug)]
 pub(crate) enum Task {
-    /// Be everything: gateway and media server.
-    Everything(Sources),
+    /// Be a gateway, a media server, or both.
+    Be(Role, Sources),
     /// Print one token.
-    Token { sources: Sources, channel: ChannelName, lifetime: Duration },
+    Token { sources: Sources, order: Box<Order> },
     /// Print the settings that are in force.
     ShowSettings(Sources),
     /// Print the reference page.
@@ -28,10 +27,14 @@ pub(crate) enum Task {
 pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Task, Failure> {
     let matches = command().try_get_matches_from(arguments)?;
     match matches.subcommand() {
-        Some(("token", matches)) => token(matches),
+        Some(("token", matches)) => {
+            Ok(Task::Token { order: Box::new(Order::of(matches)?), sources: sources(matches)? })
+        }
         Some(("settings", matches)) if matches.get_flag("markdown") => Ok(Task::SettingsPage),
         Some(("settings", matches)) => Ok(Task::ShowSettings(sources(matches)?)),
-        _ => Ok(Task::Everything(sources(&matches)?)),
+        Some(("gateway", matches)) => Ok(Task::Be(Role::Gateway, sources(matches)?)),
+        Some(("media", matches)) => Ok(Task::Be(Role::Media, sources(matches)?)),
+        _ => Ok(Task::Be(Role::Everything, sources(&matches)?)),
     }
 }
 
@@ -49,25 +52,22 @@ fn command() -> Command {
         .version(env!("CARGO_PKG_VERSION"))
         .about("An open media server. Without a subcommand it is everything at once: gateway and media server.")
         .args_conflicts_with_subcommands(true)
-        .args(TABLE.iter().map(flag))
+        .args(Setting::of_role(Role::Everything).map(flag))
         .arg(config())
+        .subcommand(
+            role_command("gateway", Role::Gateway).about("Is a gateway alone: signalling, pages, WHIP and WHEP"),
+        )
+        .subcommand(role_command("media", Role::Media).about("Is a media server alone, for a gateway elsewhere"))
         .subcommand(token_command())
         .subcommand(settings_command())
 }
 
+fn role_command(name: &'static str, role: Role) -> Command {
+    Command::new(name).args(Setting::of_role(role).map(flag)).arg(config())
+}
+
 fn token_command() -> Command {
-    let channel = Arg::new("channel").long("channel").value_name("NAME").required(true);
-    let lifetime = Arg::new("lifetime-s").long("lifetime-s").value_name("SECONDS");
-    Command::new("token")
-        .about("Prints a token that may publish and watch in one channel, and nothing else")
-        .arg(channel.help("The channel").value_parser(ChannelName::new as fn(&str) -> _))
-        .arg(
-            lifetime
-                .help("How long the token is good [default: 86400, a day]")
-                .value_parser(clap::value_parser!(u64).range(1..)),
-        )
-        .args(Setting::of("secret").map(flag))
-        .arg(config())
+    token::command().args(Setting::of("secret").map(flag)).arg(config())
 }
 
 fn settings_command() -> Command {
@@ -96,7 +96,7 @@ fn config() -> Arg {
 fn sources(matches: &ArgMatches) -> Result<Sources, SettingsError> {
     let variable = |name: &str| std::env::var(name).ok();
     let flags = TABLE.iter().filter_map(|setting| {
-        // The token command knows only one of them.
+        // Each command knows only some of them.
         let values = matches.try_get_many::<String>(setting.key).ok().flatten()?;
         Some((setting.key, values.cloned().collect()))
     });
@@ -104,12 +104,3 @@ fn sources(matches: &ArgMatches) -> Result<Sources, SettingsError> {
     let file = file.or_else(|| variable("TIDEWIRE_CONFIG").filter(|path| !path.is_empty()).map(PathBuf::from));
     Sources::new(flags, variable).with_file(file.as_deref())
 }
-
-fn token(matches: &ArgMatches) -> Result<Task, Failure> {
-    let absent = || command().error(clap::error::ErrorKind::MissingRequiredArgument, "--channel NAME is missing");
-    let channel = matches.get_one::<ChannelName>("channel").cloned().ok_or_else(absent)?;
-    let lifetime = matches.get_one::<u64>("lifetime-s").copied().unwrap_or(TOKEN_LIFETIME_S);
-    Ok(Task::Token { sources: sources(matches)?, channel, lifetime: Duration::from_secs(lifetime) })
-}
-
-const TOKEN_LIFETIME_S: u64 = 24 * 60 * 60;

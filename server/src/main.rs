@@ -10,8 +10,10 @@ mod cli;
 mod cores;
 mod settings;
 mod addresses;
-mod everything;
+mod applications;
+mod roles;
 mod media;
+mod link;
 mod http;
 mod tls;
 mod health;
@@ -21,15 +23,13 @@ mod report;
 mod logs;
 mod output;
 mod shutdown;
+mod token;
 
 use std::process::ExitCode;
-use std::time::{Duration, SystemTime};
 
-use anyhow::{Context, Result};
-use tidewire_core::id::ChannelName;
+use anyhow::Result;
 
 use crate::cli::{Failure, Task};
-use crate::settings::{Settings, Sources};
 
 fn main() -> ExitCode {
     tidewire_net::prepare_process();
@@ -49,18 +49,11 @@ fn main() -> ExitCode {
 
 fn run(task: Task) -> Result<()> {
     match task {
-        Task::Everything(sources) => everything::run(&sources),
-        Task::Token { sources, channel, lifetime } => print_token(&sources, &channel, lifetime),
+        Task::Be(role, sources) => roles::run(role, &sources),
+        Task::Token { sources, order } => order.print(&sources),
         Task::ShowSettings(sources) => Ok(output::print(&settings::in_force(&sources))?),
         Task::SettingsPage => Ok(output::print(&settings::markdown())?),
     }
-}
-
-fn print_token(sources: &Sources, channel: &ChannelName, lifetime: Duration) -> Result<()> {
-    let secret = Settings::secret_given(sources)?;
-    let now = SystemTime::UNIX_EPOCH.elapsed().context("the clock stands before 1970")?;
-    let token = tidewire_gateway::token::mint(&secret, channel, lifetime, now.as_secs());
-    Ok(output::print(&format_args!("{token}\n"))?)
 }
 
 #[allow(clippy::print_stderr, reason = "logging may not have begun")]

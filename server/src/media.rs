@@ -1,8 +1,9 @@
 //! The media server's side of the program: shards, handshake threads, and the control loop between gateway and shards.
 //!
 //! The gateway's questions go to [`Control`], its commands to the shards, the shards' events back through control to the
-//! gateway. The loop is the only one that speaks to control, so nothing here is locked but the list of shards, which
-//! metrics read.
+//! gateway; whether that is in this process or at the other end of a link makes no difference here. The loop is the only
+//! one that speaks to control, so nothing here is locked but the list of shards, which metrics read. Invariant: each
+//! question has one answer, in their order, and what a connection is told of comes behind the answer that opened it.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -12,14 +13,15 @@ use aws_lc_rs::rand;
 use tidewire_core::handshake::Fingerprint;
 use tidewire_core::id::ShardId;
 use tidewire_core::limits::CONNECTIONS_MAX;
-use tidewire_core::message::{CloseReason, ErrorCode, Event, Request, Response};
-use tidewire_gateway::link::Question;
+use tidewire_core::message::media::FromMedia;
+use tidewire_core::message::{CloseReason, ErrorCode, Response};
+use tidewire_gateway::link::Ask;
 use tidewire_net::handshake::{Identity, Pool};
 use tidewire_net::{ShardConfig, ShardHandle};
 use tidewire_sfu::{self as sfu, Control, SessionTable, ShardPlan, TableConfig};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
-use tokio::time::{sleep, timeout};
+use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 
 use crate::addresses::Addresses;
 use crate::cores;
@@ -33,8 +35,17 @@ pub(crate) struct Media {
     shards: Shards,
     packets: Packets,
     pool: Pool,
-    ending: oneshot::Sender<()>,
+    orders: mpsc::Sender<Order>,
+    /// Slots that are taken.
+    taken: watch::Receiver<usize>,
     control: JoinHandle<()>,
+}
+
+/// What the control loop is told beside questions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Order {
+    Drain,
+    End,
 }
 
 /// The shards, for whoever reads their counters; emptied when they stop.
@@ -51,8 +62,8 @@ impl Media {
     pub(crate) fn start(
         settings: &Settings,
         addresses: &Addresses,
-        questions: mpsc::Receiver<Question>,
-        events: mpsc::Sender<Event>,
+        asks: mpsc::Receiver<Ask>,
+        said: mpsc::Sender<FromMedia>,
     ) -> Result<Self> {
         let identity = Identity::generate().context("cannot make the DTLS certificate")?;
         let pool =
@@ -66,10 +77,11 @@ impl Media {
         let packets = Packets::of(&handles, tidewire_net::probe()).context("there is no shard")?;
         let shards = Shards(Arc::new(Mutex::new(handles)));
         let control = control(&shards, addresses, &secret, identity.fingerprint());
-        let (ending, ended) = oneshot::channel();
-        let turn = Loop { control, shards: shards.clone(), events };
-        let control = tokio::spawn(turn.run(questions, told, ended));
-        Ok(Self { shards, packets, pool, ending, control })
+        let (orders, ordered) = mpsc::channel(ORDERS_LEN);
+        let (counted, taken) = watch::channel(0);
+        let turn = Loop { control, shards: shards.clone(), said, counted, load: 0 };
+        let control = tokio::spawn(turn.run(asks, told, ordered));
+        Ok(Self { shards, packets, pool, orders, taken, control })
     }
 
     /// What it runs on, for the report.
@@ -88,10 +100,22 @@ impl Media {
         }
     }
 
+    /// Asks for no new channels, and waits until no connection is left, or for so long.
+    pub(crate) async fn drain(&self, patience: Duration) {
+        if self.orders.send(Order::Drain).await.is_err() {
+            return;
+        }
+        let mut taken = self.taken.clone();
+        let idle = taken.wait_for(|taken| *taken == 0);
+        if timeout(patience, idle).await.is_err() && !patience.is_zero() {
+            tracing::warn!("connections are left after draining");
+        }
+    }
+
     /// Ends every connection properly and every thread, within `SHUTDOWN_MAX`.
     pub(crate) async fn stop(self) {
         // The loop is gone only if it panicked, and then there is nobody to say goodbye.
-        if self.ending.send(()).is_ok() && timeout(GOODBYE_MAX, self.control).await.is_err() {
+        if self.orders.send(Order::End).await.is_ok() && timeout(GOODBYE_MAX, self.control).await.is_err() {
             tracing::warn!("not every connection was closed in time");
         }
         let (pool, shards) = (self.pool, self.shards);
@@ -135,37 +159,37 @@ impl Shards {
 struct Loop {
     control: Control,
     shards: Shards,
-    events: mpsc::Sender<Event>,
+    said: mpsc::Sender<FromMedia>,
+    counted: watch::Sender<usize>,
+    /// The number of connections that the gateway was told last.
+    load: usize,
 }
 
 impl Loop {
     async fn run(
         mut self,
-        mut questions: mpsc::Receiver<Question>,
+        mut asks: mpsc::Receiver<Ask>,
         mut told: mpsc::Receiver<Told>,
-        mut ending: oneshot::Receiver<()>,
+        mut orders: mpsc::Receiver<Order>,
     ) {
+        let mut ticks = interval(LOAD_EVERY);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
                 Some((shard, event)) = told.recv() => self.pass_on(shard, event).await,
-                Some((request, answer)) = questions.recv() => self.answer(request, answer).await,
-                _ = &mut ending => break,
+                Some(ask) = asks.recv() => self.answer(ask).await,
+                _ = ticks.tick() => self.tell_load().await,
+                order = orders.recv() => match order {
+                    Some(Order::Drain) => self.say(FromMedia::Draining).await,
+                    Some(Order::End) | None => break,
+                },
             }
+            self.counted.send_replace(self.control.slots_taken());
         }
         self.say_goodbye(&mut told).await;
     }
 
-    async fn answer(&mut self, request: Request, answer: oneshot::Sender<Response>) {
-        let opening = match &request {
-            Request::OpenUpstream { connection, .. }
-            | Request::OpenDownstream { connection, .. }
-            | Request::OfferDownstream { connection, .. } => Some(*connection),
-            Request::ChangeDownstream { .. }
-            | Request::AnswerDownstream { .. }
-            | Request::RestartDownstream { .. }
-            | Request::Restart { .. }
-            | Request::Close { .. } => None,
-        };
+    async fn answer(&mut self, Ask { n, request }: Ask) {
         let mut handled = self.control.handle(request);
         for (shard, command) in handled.commands {
             let id = opened(&command);
@@ -178,19 +202,26 @@ impl Loop {
                 handled.response = Response::Refused { code: ErrorCode::MediaServerUnavailable, detail };
             }
         }
-        if answer.send(handled.response).is_err()
-            && let Some(connection) = opening
-        {
-            // Whoever asked is gone, and closes what it opened; this only says so.
-            tracing::debug!(%connection, "the answer to an opening was not awaited");
-        }
+        self.say(FromMedia::Answer { to: n, response: handled.response }).await;
     }
 
     async fn pass_on(&mut self, shard: ShardId, event: sfu::Event) {
         let Some(event) = self.control.handle_event(shard, event) else { return };
         tracing::debug!(?event, "connection");
-        if self.events.send(event).await.is_err() {
-            tracing::debug!("the gateway hears no events any more");
+        self.say(FromMedia::Event { event }).await;
+    }
+
+    /// Tells how many connections there are, when that has changed.
+    async fn tell_load(&mut self) {
+        let connections = self.control.connections();
+        if std::mem::replace(&mut self.load, connections) != connections {
+            self.say(FromMedia::Load { connections }).await;
+        }
+    }
+
+    async fn say(&mut self, message: FromMedia) {
+        if self.said.send(message).await.is_err() {
+            tracing::debug!("the gateway hears nothing any more");
         }
     }
 
@@ -287,6 +318,12 @@ const HANDSHAKE_THREADS: usize = 1;
 /// How often, and how long apart, a command is offered to a shard whose queue is full.
 const COMMAND_TRIES: usize = 100;
 const COMMAND_PAUSE: Duration = Duration::from_millis(1);
+
+/// How often the gateway is told of a changed load at most.
+const LOAD_EVERY: Duration = Duration::from_secs(1);
+
+/// To drain, and to end.
+const ORDERS_LEN: usize = 2;
 
 /// How long closing every connection may take.
 const GOODBYE_MAX: Duration = Duration::from_millis(400);

@@ -1,7 +1,7 @@
 //! `/metrics` in the OpenMetrics text format, made from the registries of what is counted.
 //!
 //! Every scrape asks for the published values of shards and handshake threads and writes them by the registries' names, so a counter that is
-//! added there is here too. Counts nothing itself.
+//! added there is here too; of a gateway it asks what it knows of its media servers. Counts nothing itself.
 
 use std::fmt;
 use std::sync::Arc;
@@ -12,11 +12,13 @@ use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
 use axum::routing::get;
 use prometheus_client::collector::Collector;
-use prometheus_client::encoding::{DescriptorEncoder, NoLabelSet, text};
+use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric, NoLabelSet, text};
 use prometheus_client::metrics::MetricType;
+use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::Registry;
 use tidewire_core::count::{Counter, Discard};
 use tidewire_core::id::ShardId;
+use tidewire_gateway::Exchange;
 use tidewire_net::count::{IoCounter, ShardGauge};
 
 /// What everybody who counts published last.
@@ -31,10 +33,10 @@ pub(crate) enum Owner {
     Handshakes,
 }
 
-/// The route; `counts` is asked at every scrape and must not block.
-pub(crate) fn routes(counts: impl Fn() -> Counts + Send + Sync + 'static) -> Router {
+/// The route; each collector is asked at every scrape and must not block.
+pub(crate) fn routes(collectors: impl IntoIterator<Item = Box<dyn Collector>>) -> Router {
     let mut registry = Registry::with_prefix("tidewire");
-    registry.register_collector(Box::new(Published(Box::new(counts))));
+    collectors.into_iter().for_each(|collector| registry.register_collector(collector));
     Router::new().route("/metrics", get(scrape)).with_state(Arc::new(registry))
 }
 
@@ -48,6 +50,29 @@ async fn scrape(State(registry): State<Arc<Registry>>) -> impl IntoResponse {
 }
 
 const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// What shards and handshake threads count.
+pub(crate) fn of_media(counts: impl Fn() -> Counts + Send + Sync + 'static) -> Box<dyn Collector> {
+    Box::new(Published(Box::new(counts)))
+}
+
+/// What a gateway knows of its media servers.
+pub(crate) fn of_fleet(exchange: Exchange) -> Box<dyn Collector> {
+    Box::new(Fleet(exchange))
+}
+
+#[derive(Debug)]
+struct Fleet(Exchange);
+
+impl Collector for Fleet {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        for (name, help, value) in self.0.overview().named() {
+            let metric = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
+            ConstGauge::new(i64::try_from(value).unwrap_or(i64::MAX)).encode(metric)?;
+        }
+        Ok(())
+    }
+}
 
 struct Published(Box<dyn Fn() -> Counts + Send + Sync>);
 
@@ -170,7 +195,7 @@ mod tests {
 
     async fn page(counts: impl Fn() -> Counts + Send + Sync + 'static) -> String {
         let request = Request::get("/metrics").body(Body::empty()).unwrap();
-        let response = routes(counts).oneshot(request).await.unwrap();
+        let response = routes([of_media(counts)]).oneshot(request).await.unwrap();
         assert_eq!(response.headers()[header::CONTENT_TYPE], CONTENT_TYPE);
         String::from_utf8(to_bytes(response.into_body(), 1 << 20).await.unwrap().to_vec()).unwrap()
     }

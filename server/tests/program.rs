@@ -66,6 +66,31 @@ fn token_is_printed_alone_and_opens_its_channel_only() {
 }
 
 #[test]
+fn application_of_the_settings_file_has_its_own_tokens() {
+    let directory = std::env::temp_dir().join(format!("tidewire-applications-{}", std::process::id()));
+    std::fs::create_dir_all(&directory).expect("the directory for temporary files takes one");
+    let file = directory.join("tidewire.toml");
+    std::fs::write(&file, "[[application]]\nid = 'shop'\nsecret = 'of the shop alone'\n").expect("a file is written");
+    let config = ["--config", file.to_str().expect("the path is text")];
+    let server = Server::start(&config);
+
+    let token = |more: &[&str]| {
+        let output = tidewire(&[&["token", "--channel", "demo", "--user", "alice"], more].concat());
+        String::from_utf8(output.stdout).expect("a token is text")
+    };
+    let status =
+        |token: String| server.ask("POST", "/whep/demo", &format!("Authorization: Bearer {}\r\n", token.trim())).0;
+    let of_shop = token(&["--application", "shop", config[0], config[1]]);
+    assert_eq!(status(of_shop), StatusCode::UNSUPPORTED_MEDIA_TYPE, "the token is good, the body is not");
+    assert_eq!(
+        status(token(&["--secret", "of the shop alone"])),
+        StatusCode::UNAUTHORIZED,
+        "another application's secret"
+    );
+    std::fs::remove_dir_all(&directory).expect("what was written can be removed");
+}
+
+#[test]
 fn what_cannot_start_says_why_and_how_to_mend_it() {
     let taken = TcpListener::bind("127.0.0.1:0").expect("loopback has a free port");
     let address = taken.local_addr().expect("a listener has an address").to_string();

@@ -16,9 +16,9 @@ use crate::connection::Connection;
 use crate::delivery::Delivery;
 use crate::downstream::{Downstream, Stream};
 use crate::fanout::Item;
-use crate::session::Session;
+use crate::session::{PUBLICATION_LEN, Session};
 use crate::table::slots::CHUNK_LEN;
-use crate::upstream::{Track, Upstream};
+use crate::upstream::{Track, TrackKey, Upstream};
 
 /// Bytes of a viewer with an audio and a video stream.
 pub const BYTES_PER_VIEWER_MAX: usize = CONNECTION
@@ -29,8 +29,14 @@ pub const BYTES_PER_VIEWER_MAX: usize = CONNECTION
     // Its places in two rolls: a number in a list, and a number and its place in a table with a byte of its own.
     + 2 * HALF_EMPTY * (4 + 8 + 1);
 
-/// Bytes of each further stream that a viewer gets.
-pub const BYTES_PER_STREAM_MAX: usize = HALF_EMPTY * size_of::<Stream>() + section(FORMATS_USUAL, 1);
+/// Bytes of each further stream that a viewer gets, of a publication that nobody else watches.
+pub const BYTES_PER_STREAM_MAX: usize = HALF_EMPTY * (size_of::<Stream>() + size_of::<(TrackKey, u8)>())
+    + section(FORMATS_USUAL, 1)
+    // The publication, in a table with a byte of its own, and the smallest roll of those who watch it: four numbers in a list
+    // and four in a table.
+    + HALF_EMPTY * (PUBLICATION_LEN + 1)
+    + 4 * (4 + 8 + 1)
+    + 16;
 
 /// Bytes of an upstream with an audio and a video track: all but a few thousand of them are its rings.
 pub const BYTES_PER_UPSTREAM_MAX: usize = CONNECTION

@@ -31,6 +31,9 @@ struct Publication {
     watchers: Roll,
 }
 
+/// Bytes of a publication and its id, whoever publishes or watches it.
+pub(crate) const PUBLICATION_LEN: usize = size_of::<(PublicationId, Publication)>();
+
 impl Session {
     pub(crate) fn publisher(&self, publication: PublicationId) -> Option<u32> {
         self.publications.get(&publication)?.publisher

@@ -15,10 +15,12 @@ use allocation_counter::measure;
 use tidewire_core::handshake::Progress;
 use tidewire_core::id::{ApplicationId, ChannelKey, ChannelName, ConnectionId, ConnectionKey, MediaId};
 use tidewire_core::machine::{Batch, Datagram, Egress, Machine, Path};
-use tidewire_core::message::{Request, Response};
+use tidewire_core::message::{Request, Response, Want};
 use tidewire_core::sim::{Client, Link, Peer};
 use tidewire_core::time::Instant;
-use tidewire_sfu::limits::{BYTES_AHEAD_MAX, BYTES_PER_SESSION_MAX, BYTES_PER_UPSTREAM_MAX, BYTES_PER_VIEWER_MAX};
+use tidewire_sfu::limits::{
+    BYTES_AHEAD_MAX, BYTES_PER_SESSION_MAX, BYTES_PER_STREAM_MAX, BYTES_PER_UPSTREAM_MAX, BYTES_PER_VIEWER_MAX,
+};
 use tidewire_sfu::{Command, SessionTable};
 
 use crate::call::{Call, Wishes};
@@ -37,11 +39,13 @@ impl Egress for Sink {
     fn commit(&mut self, _: usize) {}
 }
 
-/// Who is opened: viewers of one channel, or publishers of a channel each.
+/// Who is opened: viewers of one channel, publishers of a channel each, or downstreams that want so many media ids, each its
+/// own.
 #[derive(Clone, Copy, Debug)]
 enum Role {
     Viewers,
     Upstreams,
+    Guests { wants: usize },
 }
 
 /// Where control's commands go.
@@ -66,8 +70,16 @@ fn open(call: &mut Call, role: Role, at: usize, fate: Fate, sink: &mut Sink) -> 
     let now = call.world.now;
     let (mut answer, mut id) = (None, None);
     let opened = measure(|| {
-        let handled = call.control.handle(request);
-        let Response::Opened { answer: text } = handled.response else { panic!("{:?}", handled.response) };
+        let mut handled = call.control.handle(request);
+        let text = match handled.response {
+            Response::Opened { answer } => answer,
+            Response::Offered { revision, offer, .. } => {
+                let answer = client.answer_to(&offer, 0);
+                handled = call.control.handle(Request::AnswerDownstream { connection: key(&client), revision, answer });
+                offer
+            }
+            other => panic!("{other:?}"),
+        };
         answer = Some(text);
         for (_, command) in handled.commands {
             id = id.or(connection(&command));
@@ -100,8 +112,14 @@ fn connect(table: &mut SessionTable, connection: ConnectionId, mut peer: Peer, n
 }
 
 fn request(client: &Client, role: Role, at: usize) -> Request {
-    let (connection, media_id) = (ConnectionKey(u128::from(client.number) << 64), MediaId::main());
+    let (connection, media_id) = (key(client), MediaId::main());
     match role {
+        Role::Guests { wants } => {
+            let channel = ChannelKey::new(ApplicationId::default(), ChannelName::new("sea").unwrap());
+            let media_id = |n: usize| MediaId::new(&format!("{at}-{n}")).unwrap();
+            let want = |n| Want { media_id: media_id(n), audio: true, video: true };
+            Request::OfferDownstream { connection, channel, wants: (0..wants).map(want).collect() }
+        }
         Role::Viewers => {
             let channel = ChannelKey::new(ApplicationId::default(), ChannelName::new("sea").unwrap());
             Request::OpenDownstream { connection, channel, media_id, offer: client.offer_to_receive() }
@@ -116,9 +134,13 @@ fn request(client: &Client, role: Role, at: usize) -> Request {
 fn peer(client: &Client, role: Role, answer: &str) -> Peer {
     let server = SERVER.parse().unwrap();
     match role {
-        Role::Viewers => client.viewer(answer, server).unwrap().peer,
+        Role::Viewers | Role::Guests { .. } => client.viewer(answer, server).unwrap().peer,
         Role::Upstreams => client.publisher(answer, server, Instant::from_millis(60_000)).unwrap().peer,
     }
+}
+
+fn key(client: &Client) -> ConnectionKey {
+    ConnectionKey(u128::from(client.number) << 64)
 }
 
 fn connection(command: &Command) -> Option<ConnectionId> {
@@ -140,6 +162,18 @@ fn viewers_cost_no_more_memory_than_is_declared() {
         println!("{count} viewers: {bytes} bytes, {} each; declared {BYTES_PER_VIEWER_MAX}", bytes / count);
         assert!(bytes <= count * BYTES_PER_VIEWER_MAX + BYTES_AHEAD_MAX, "{count} viewers hold {bytes} bytes");
     }
+}
+
+#[test]
+fn streams_of_many_publishers_cost_no_more_memory_than_is_declared() {
+    let [one, many] = [1, 24].map(|wants| cost(Role::Guests { wants }, 100));
+    let bytes = (many - one) / 100 / 46;
+    println!("each further stream: {bytes} bytes; declared {BYTES_PER_STREAM_MAX}");
+    assert!(bytes <= BYTES_PER_STREAM_MAX, "a stream holds {bytes} bytes");
+    assert!(
+        one <= 100 * (BYTES_PER_VIEWER_MAX + BYTES_PER_STREAM_MAX) + BYTES_AHEAD_MAX,
+        "a viewer of one holds {one}"
+    );
 }
 
 #[test]

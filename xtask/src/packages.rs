@@ -40,6 +40,32 @@ pub(crate) const TEST: &[Need] = &[
     ),
     Need::new("pkg-config", &["pkg-config"], "finds OpenSSL for it"),
     Need::new("chromium", &["chromium"], "publishes and watches in the browser tests"),
+    Need::new("firefox-esr", &["firefox-esr"], "does the same"),
+    Need::new("python3-aiortc", &["/usr/lib/python3/dist-packages/aiortc"], "publishes by WHIP, being no browser"),
+    Need::new(
+        "python3-gst-1.0",
+        &["/usr/lib/python3/dist-packages/gi/overrides/Gst.py"],
+        "drives GStreamer, another such",
+    ),
+    Need::new("gir1.2-gst-plugins-bad-1.0", GST_WEBRTC_TYPES, "tells Python what GStreamer's WebRTC looks like"),
+    Need::new("gstreamer1.0-plugins-bad", GST_WEBRTC, "is GStreamer's WebRTC"),
+    Need::new("gstreamer1.0-plugins-good", GST_VPX, "encodes VP8 and packs it"),
+    Need::new("gstreamer1.0-nice", GST_NICE, "does its ICE"),
+];
+
+const GST_WEBRTC_TYPES: &[&str] = &[
+    "/usr/lib/x86_64-linux-gnu/girepository-1.0/GstWebRTC-1.0.typelib",
+    "/usr/lib/aarch64-linux-gnu/girepository-1.0/GstWebRTC-1.0.typelib",
+];
+const GST_WEBRTC: &[&str] = &[
+    "/usr/lib/x86_64-linux-gnu/gstreamer-1.0/libgstwebrtc.so",
+    "/usr/lib/aarch64-linux-gnu/gstreamer-1.0/libgstwebrtc.so",
+];
+const GST_VPX: &[&str] =
+    &["/usr/lib/x86_64-linux-gnu/gstreamer-1.0/libgstvpx.so", "/usr/lib/aarch64-linux-gnu/gstreamer-1.0/libgstvpx.so"];
+const GST_NICE: &[&str] = &[
+    "/usr/lib/x86_64-linux-gnu/gstreamer-1.0/libgstnice.so",
+    "/usr/lib/aarch64-linux-gnu/gstreamer-1.0/libgstnice.so",
 ];
 
 /// Installs what is missing, after saying what and why.

@@ -11,10 +11,11 @@ pub mod h264;
 pub mod h265;
 pub mod av1;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Audio or video.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Kind {
     Audio,

@@ -6,13 +6,14 @@
 //! new revision, and takes up what changed once the client's answer to that revision has come. What is not wanted any
 //! longer is not sent from the moment it was asked for.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::codec::Kind;
 use crate::id::{ChannelKey, ConnectionKey, Label, LinkKey, MediaId};
 
 /// What the gateway asks of a media server.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "type", rename_all = "camelCase", rename_all_fields = "camelCase")]
 pub enum Request {
     /// Open an upstream from the client's offer. A publisher of the same media id is replaced.
@@ -35,7 +36,7 @@ pub enum Request {
 }
 
 /// What a downstream is to carry of one media id: the first audio and the first video track of whoever publishes it.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Want {
     pub media_id: MediaId,
@@ -44,7 +45,7 @@ pub struct Want {
 }
 
 /// A media section of a server's offer that carries something: which one, and what of.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Section {
     /// Its `a=mid` (RFC 9143).
@@ -54,7 +55,7 @@ pub struct Section {
 }
 
 /// The media server's answer.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "type", rename_all = "camelCase", rename_all_fields = "camelCase")]
 pub enum Response {
     /// The connection is open for the client's first binding request.
@@ -86,7 +87,7 @@ pub enum Response {
 }
 
 /// What a media server tells of its own accord.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "type", rename_all = "camelCase", rename_all_fields = "camelCase")]
 pub enum Event {
     /// Keys are in: media can flow.
@@ -100,7 +101,7 @@ pub enum Event {
 }
 
 /// Why a connection ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum CloseReason {
     /// The gateway asked for it.
@@ -122,7 +123,7 @@ pub enum CloseReason {
 }
 
 /// Every refusal has its own stable code.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum ErrorCode {
     /// The offer is no SDP, or breaks a rule that WebRTC needs.
@@ -150,7 +151,7 @@ pub enum ErrorCode {
 }
 
 /// From a media server over its link. The first frame on a socket is `Enlist` (numbered 1) or `Resume` (not numbered).
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "type", rename_all = "camelCase", rename_all_fields = "camelCase")]
 pub enum FromMedia {
     /// A media server that is new to the gateway, or that the gateway has forgotten. Its token came with the HTTP request.
@@ -178,12 +179,12 @@ pub enum FromMedia {
     Load {
         connections: usize,
     },
-    /// It takes no new connections; those that are open stay.
+    /// It takes no new channels; connections that are open stay, and joiners of their channels still come to it.
     Draining,
 }
 
 /// From the gateway over the link of a media server.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "type", rename_all = "camelCase", rename_all_fields = "camelCase")]
 pub enum ToMedia {
     /// `key` resumes this link for as long as no socket has been missing for `lease_s` seconds.

@@ -145,3 +145,6 @@ fn find<T>(answer: &Offer, part: impl Fn(&Transport) -> Option<T>) -> Option<T> 
     let open = bundled.filter(|section| section.offered).map(|section| &section.transport);
     open.chain([&answer.transport]).find_map(part)
 }
+
+#[cfg(test)]
+mod tests;

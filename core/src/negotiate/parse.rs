@@ -75,7 +75,9 @@ pub enum SdpError {
     CredentialsHalf,
     #[error("{0:?} is not a SHA-256 fingerprint")]
     FingerprintInvalid(String),
-    #[error("header extension id {0} means two things within one BUNDLE group")]
+    #[error(
+        "header extension id {0} names sections in one part of a BUNDLE group, and means something else in another"
+    )]
     ExtensionClash(u8),
     #[error("{0:?} is no line of a trickle ICE fragment")]
     FragmentInvalid(String),
@@ -264,13 +266,13 @@ fn bundle_of(attributes: &[Attribute], sections: &[Section]) -> Option<Vec<usize
     Some(bundle)
 }
 
-/// RFC 9143 9.2: in a BUNDLE group an extension's id means the same everywhere. The MID could not be found otherwise.
+/// RFC 9143 9.2 wants an id to mean the same in all sections of a BUNDLE group. Held to that are the ids by which a
+/// packet's section is found; for the others the section's own meaning counts, since aiortc numbers each section anew.
 fn reject_clashing_extensions(sections: &[Section], bundle: &[usize]) -> Result<(), SdpError> {
-    let mut meanings: [Option<Extension>; 256] = [None; 256];
-    for section in bundle.iter().filter_map(|&index| sections.get(index)) {
-        for extension in Extension::ALL {
-            let Some(id) = section.extensions.id(extension) else { continue };
-            if *meanings[usize::from(id)].get_or_insert(extension) != extension {
+    let bundled = || bundle.iter().filter_map(|&index| sections.get(index));
+    for naming in [Extension::Mid, Extension::Rid, Extension::RepairedRid] {
+        for id in bundled().filter_map(|section| section.extensions.id(naming)) {
+            if bundled().any(|section| section.extensions.of(id).is_some_and(|other| other != naming)) {
                 return Err(SdpError::ExtensionClash(id));
             }
         }

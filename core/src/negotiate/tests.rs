@@ -274,6 +274,17 @@ fn offers_that_cannot_be_served_say_why() {
 }
 
 #[test]
+fn extensions_that_name_no_section_may_be_numbered_anew_in_each() {
+    // As aiortc does: an id is the audio level in one section, and the time of sending in the next.
+    let level = "a=extmap:1 urn:ietf:params:rtp-hdrext:ssrc-audio-level";
+    assert!(CHROMIUM_WHIP.contains(level));
+    let offer = CHROMIUM_WHIP.replace(level, &level.replace(":1 ", ":2 "));
+    let (agreement, _) = upstream(&offer).unwrap();
+    assert_eq!(agreement.media[0].extensions.id(Extension::AudioLevel), Some(2));
+    assert_ne!(agreement.media[1].extensions.of(2), Some(Extension::AudioLevel));
+}
+
+#[test]
 fn offers_that_break_the_rules_say_which() {
     let error = |from: &str, to: &str| Offer::parse(&CHROMIUM_WHIP.replace(from, to)).unwrap_err();
     assert_eq!(error("a=mid:1", "a=mid:0"), SdpError::MidRepeated("0".into()));

@@ -3,10 +3,11 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use super::answerer::Answerer;
 use super::peer::Peer;
 use super::publisher::{Publisher, Stream};
 use super::viewer::Viewer;
-use crate::codec::Kind;
+use crate::codec::Codec;
 use crate::handshake::{MasterKey, Profile, SrtpKeys};
 use crate::negotiate::Credentials;
 use crate::random::Seeded;
@@ -28,6 +29,11 @@ const PASSWORD: &str = "clientpasswordofenoughlength";
 impl Client {
     /// An offer to send Opus and VP8, with its SSRCs announced.
     pub fn offer_to_send(&self) -> String {
+        self.offer_to_send_in(Codec::Vp8)
+    }
+
+    /// The same with another video codec: VP8 or H.264.
+    pub fn offer_to_send_in(&self, video_codec: Codec) -> String {
         let [audio, video, repair] = self.ssrcs();
         let (mut group, mut repairs) = (String::new(), String::new());
         if self.rtx {
@@ -35,28 +41,45 @@ impl Client {
             repairs = format!("a=ssrc:{repair} cname:c\r\n");
         }
         let audio = format!("a=ssrc:{audio} cname:c\r\n");
-        self.offer("sendonly", &audio, &format!("{group}a=ssrc:{video} cname:c\r\n{repairs}"))
+        let video = format!("{group}a=ssrc:{video} cname:c\r\n{repairs}");
+        self.offer("sendonly", &audio, &video, video_codec)
     }
 
     /// An offer to receive the same.
     pub fn offer_to_receive(&self) -> String {
-        self.offer("recvonly", "", "")
+        self.offer("recvonly", "", "", Codec::Vp8)
     }
 
     /// The publisher that the answer makes of this client; it sends until `until`.
     pub fn publisher(&self, answer: &str, server: SocketAddr, until: Instant) -> Option<Publisher> {
-        Some(Publisher::new(self.peer(answer, server)?, self.streams(), self.number.into(), until))
+        self.publisher_in(Codec::Vp8, answer, server, until)
     }
 
-    /// The viewer that the answer makes of this client.
-    pub fn viewer(&self, answer: &str, server: SocketAddr) -> Option<Viewer> {
-        Some(Viewer::new(self.peer(answer, server)?, &announced(answer)))
+    /// The same for an answer to [`offer_to_send_in`](Self::offer_to_send_in).
+    pub fn publisher_in(&self, video: Codec, answer: &str, server: SocketAddr, until: Instant) -> Option<Publisher> {
+        Some(Publisher::new(self.peer(answer, server)?, self.streams(video), self.number.into(), until))
     }
 
-    fn peer(&self, answer: &str, server: SocketAddr) -> Option<Peer> {
-        let value = |name: &str| answer.lines().find_map(|line| line.strip_prefix(name)).map(str::to_owned);
-        let remote = Credentials { ufrag: value("a=ice-ufrag:")?, password: value("a=ice-pwd:")? };
-        let local = Credentials { ufrag: self.ufrag(), password: PASSWORD.to_owned() };
+    /// The viewer that the server's answer, or its offer, makes of this client.
+    pub fn viewer(&self, description: &str, server: SocketAddr) -> Option<Viewer> {
+        Some(Viewer::new(self.peer(description, server)?, &announced(description)))
+    }
+
+    /// An answer to the server's offer: it receives all that is sent, in Opus, VP8 and H.264. `restart` counts the ICE
+    /// restarts, each of which has other credentials.
+    pub fn answer_to(&self, offer: &str, restart: u8) -> String {
+        let Credentials { ufrag, password } = self.credentials(restart);
+        Answerer { ufrag, password, codecs: &["opus/48000/2", "VP8/90000", "H264/90000"], rtx: self.rtx }.answer(offer)
+    }
+
+    /// Its own credentials after so many ICE restarts.
+    pub fn credentials(&self, restart: u8) -> Credentials {
+        let ufrag = if restart == 0 { self.ufrag() } else { format!("{}r{restart}", self.ufrag()) };
+        Credentials { ufrag, password: PASSWORD.to_owned() }
+    }
+
+    fn peer(&self, description: &str, server: SocketAddr) -> Option<Peer> {
+        let (local, remote) = (self.credentials(0), server_credentials(description)?);
         let address = SocketAddr::from(([198, 51, 100, 1], 20_000 + self.number));
         let mut random = Seeded::new(self.number.into());
         let mut master = || MasterKey {
@@ -78,11 +101,11 @@ impl Client {
     }
 
     /// Audio of 50 packets a second, video of 30 frames of three packets: about 0.8 Mb/s.
-    fn streams(&self) -> Vec<Stream> {
+    fn streams(&self, video_codec: Codec) -> Vec<Stream> {
         let [audio, video, repair] = self.ssrcs();
         vec![
             Stream {
-                kind: Kind::Audio,
+                codec: Codec::Opus,
                 ssrc: audio,
                 payload_type: 111,
                 rtx: None,
@@ -92,7 +115,7 @@ impl Client {
                 len: 100,
             },
             Stream {
-                kind: Kind::Video,
+                codec: video_codec,
                 ssrc: video,
                 payload_type: 96,
                 rtx: self.rtx.then_some((repair, 97)),
@@ -104,7 +127,11 @@ impl Client {
         ]
     }
 
-    fn offer(&self, direction: &str, audio: &str, video: &str) -> String {
+    fn offer(&self, direction: &str, audio: &str, video: &str, video_codec: Codec) -> String {
+        let encoding = match video_codec {
+            Codec::H264 => "H264/90000\r\na=fmtp:96 packetization-mode=1;profile-level-id=42e01f",
+            _ => "VP8/90000",
+        };
         let (formats, rtx) = if self.rtx { (" 97", "a=rtpmap:97 rtx/90000\r\na=fmtp:97 apt=96\r\n") } else { ("", "") };
         let fingerprint = ["AA"; 32].join(":");
         let transport = format!(
@@ -117,14 +144,20 @@ impl Client {
              m=audio 9 UDP/TLS/RTP/SAVPF 111\r\n{transport}a=mid:0\r\na={direction}\r\n\
              a=rtpmap:111 opus/48000/2\r\na=rtcp-fb:111 nack\r\n{audio}\
              m=video 9 UDP/TLS/RTP/SAVPF 96{formats}\r\n{transport}a=mid:1\r\na={direction}\r\n\
-             a=rtpmap:96 VP8/90000\r\na=rtcp-fb:96 nack\r\na=rtcp-fb:96 nack pli\r\na=rtcp-fb:96 ccm fir\r\n\
+             a=rtpmap:96 {encoding}\r\na=rtcp-fb:96 nack\r\na=rtcp-fb:96 nack pli\r\na=rtcp-fb:96 ccm fir\r\n\
              {rtx}{video}"
         )
     }
 }
 
-/// Primary SSRCs of an answer in the order of its sections, each with that of its retransmissions.
-fn announced(answer: &str) -> Vec<(u32, Option<u32>)> {
+/// The credentials that the server's description names first.
+pub fn server_credentials(description: &str) -> Option<Credentials> {
+    let value = |name: &str| description.lines().find_map(|line| line.strip_prefix(name)).map(str::to_owned);
+    Some(Credentials { ufrag: value("a=ice-ufrag:")?, password: value("a=ice-pwd:")? })
+}
+
+/// Primary SSRCs of the server's description in the order of its sections, each with that of its retransmissions.
+pub fn announced(answer: &str) -> Vec<(u32, Option<u32>)> {
     let groups: Vec<(u32, u32)> = answer
         .lines()
         .filter_map(|line| line.strip_prefix("a=ssrc-group:FID ")?.split_once(' '))

@@ -5,6 +5,7 @@
 //! wire: ICE checks, SRTP under keys that were handed out in place of DTLS, RTP, RTCP. They share this crate's codecs
 //! with the server; that the bytes are right is what the independent clients elsewhere are for.
 
+mod answerer;
 mod client;
 mod collected;
 mod network;
@@ -13,7 +14,8 @@ mod publisher;
 mod viewer;
 mod world;
 
-pub use client::Client;
+pub use answerer::Answerer;
+pub use client::{Client, announced, server_credentials};
 pub use collected::Collected;
 pub use network::{Flight, Link, Network};
 pub use peer::{Heard, Peer};

@@ -83,6 +83,17 @@ impl Peer {
         self.stage == Stage::Connected
     }
 
+    /// Takes new credentials of both ends (RFC 8445 9), and checks its path anew at its next turn.
+    pub fn restart(&mut self, local: Credentials, remote: Credentials) {
+        (self.local, self.remote) = (local, remote);
+        self.next_check = Instant::ORIGIN;
+    }
+
+    /// A stream has ended: its place is another's.
+    pub fn forget(&mut self, ssrc: u32) {
+        self.inbound.forget(ssrc);
+    }
+
     /// Says and answers nothing any more, as if its machine were gone.
     pub fn fall_silent(&mut self) {
         self.stage = Stage::Silent;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::peer::Peer;
-use crate::codec::Kind;
+use crate::codec::Codec;
 use crate::id::Mid;
 use crate::negotiate::Extensions;
 use crate::random::Seeded;
@@ -23,9 +23,14 @@ pub struct Content {
 impl Content {
     const LEN: usize = 20;
 
-    /// A payload of `len` bytes behind a VP8 descriptor (RFC 7741 4.2), its rest filled from the content itself.
-    pub fn write(&self, len: usize, frame_start: bool, key_frame: bool) -> Vec<u8> {
-        let mut payload = vec![if frame_start { 0x10 } else { 0 }, u8::from(!key_frame)];
+    /// A payload of `len` bytes behind two that say what it is to a decoder, its rest filled from the content itself.
+    pub fn write(&self, len: usize, codec: Codec, frame_start: bool, key_frame: bool) -> Vec<u8> {
+        let mut payload = match codec {
+            // RFC 6184 5.6: a slice, of an IDR picture or of another; with the first one its picture begins.
+            Codec::H264 => vec![if key_frame { 0x65 } else { 0x61 }, u8::from(frame_start) << 7],
+            // RFC 7741 4.2; for audio the two bytes mean nothing.
+            _ => vec![if frame_start { 0x10 } else { 0 }, u8::from(!key_frame)],
+        };
         payload.extend(self.stream.to_be_bytes());
         payload.extend(self.number.to_be_bytes());
         payload.extend(self.sent.nanos().to_be_bytes());
@@ -52,7 +57,7 @@ impl Content {
 /// One stream of a publisher.
 #[derive(Clone, Debug)]
 pub struct Stream {
-    pub kind: Kind,
+    pub codec: Codec,
     pub ssrc: u32,
     pub payload_type: u8,
     /// SSRC and payload type of retransmissions, where negotiated.
@@ -162,7 +167,7 @@ impl State {
         for at in 0..packets {
             let content = Content { stream: self.stream.ssrc, number: self.next_sequence, sent: now };
             let len = self.stream.len + (self.next_sequence % 3) as usize;
-            let payload = content.write(len, at == 0, key_frame);
+            let payload = content.write(len, self.stream.codec, at == 0, key_frame);
             let fields = Fields {
                 marker: at + 1 == packets,
                 payload_type: self.stream.payload_type,

@@ -14,6 +14,8 @@ use crate::time::{Instant, Ntp};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Delivery {
     pub content: Content,
+    /// The viewer's own stream that brought it.
+    pub ssrc: u32,
     /// Extended sequence number in the viewer's own stream.
     pub sequence: u64,
     pub timestamp: u32,
@@ -41,13 +43,38 @@ pub struct Viewer {
     /// Payloads with a byte that is not the publisher's.
     pub damaged: u64,
     pub goodbyes: u64,
+    /// SSRCs of streams that are expected no longer.
+    ended: Vec<u32>,
 }
 
 impl Viewer {
     /// `streams` are the primary SSRCs of the answer, each with that of its retransmissions.
     pub fn new(peer: Peer, streams: &[(u32, Option<u32>)]) -> Self {
         let streams = streams.iter().map(|(ssrc, rtx)| (*ssrc, Stream { rtx: *rtx, ..Stream::default() })).collect();
-        Self { peer, streams, next_report: Instant::ORIGIN, log: Vec::new(), useless: 0, damaged: 0, goodbyes: 0 }
+        Self {
+            peer,
+            streams,
+            next_report: Instant::ORIGIN,
+            log: Vec::new(),
+            useless: 0,
+            damaged: 0,
+            goodbyes: 0,
+            ended: Vec::new(),
+        }
+    }
+
+    /// From now on expects these streams; those that it knows go on.
+    pub fn follow(&mut self, streams: &[(u32, Option<u32>)]) {
+        let stays = |known: u32| streams.iter().any(|(ssrc, _)| *ssrc == known);
+        for (ssrc, stream) in self.streams.iter().filter(|(ssrc, _)| !stays(**ssrc)) {
+            self.ended.extend([Some(*ssrc), stream.rtx].into_iter().flatten());
+        }
+        self.streams.retain(|ssrc, _| stays(*ssrc));
+        // Each time all of them: packets that were on their way have come since.
+        self.ended.iter().for_each(|ssrc| self.peer.forget(*ssrc));
+        for (ssrc, rtx) in streams {
+            self.streams.entry(*ssrc).or_insert_with(|| Stream { rtx: *rtx, ..Stream::default() });
+        }
     }
 
     pub fn handle(&mut self, now: Instant, bytes: &mut [u8]) {
@@ -105,7 +132,8 @@ impl Viewer {
 
     fn hear_rtp(&mut self, (now, len): (Instant, usize), header: &Header, index: u64, payload: &[u8]) {
         let repaired = self.streams.iter().find(|(_, stream)| stream.rtx == Some(header.ssrc)).map(|(ssrc, _)| *ssrc);
-        let Some(stream) = self.streams.get_mut(&repaired.unwrap_or(header.ssrc)) else { return };
+        let ssrc = repaired.unwrap_or(header.ssrc);
+        let Some(stream) = self.streams.get_mut(&ssrc) else { return };
         let (sequence, payload) = match (repaired, payload.split_first_chunk::<2>()) {
             (None, _) => (index, payload),
             (Some(_), Some((osn, rest))) => {
@@ -117,7 +145,7 @@ impl Viewer {
         match stream.gaps.record(now, sequence) {
             Arrival::New | Arrival::Jumped | Arrival::Filled => match Content::read(payload) {
                 Some(content) => {
-                    self.log.push(Delivery { content, sequence, timestamp: header.timestamp, at: now, len })
+                    self.log.push(Delivery { content, ssrc, sequence, timestamp: header.timestamp, at: now, len })
                 }
                 None => self.damaged += 1,
             },

@@ -93,7 +93,7 @@ fn greet(shared: &Arc<Shared>, text: &str) -> Result<(Attendance, Option<Told>),
 }
 
 fn register(shared: &Arc<Shared>, token: &str, introduction: Introduction) -> Result<Attendance, Problem> {
-    let claims = request::claims(&shared.config.secret, token)?;
+    let claims = request::claims(&shared.config.applications, token)?;
     let fresh = fresh()?;
     let mut floor = shared.floor();
     let socket = floor.number();
@@ -208,7 +208,9 @@ impl Attendance {
     fn ask(&self, n: u64, request: Result<Ask, Problem>) {
         let asked = request.and_then(|request| {
             let claims = match &request {
-                Ask::Join { token } | Ask::Renew { token } => Some(request::claims(&self.shared.config.secret, token)?),
+                Ask::Join { token } | Ask::Renew { token } => {
+                    Some(request::claims(&self.shared.config.applications, token)?)
+                }
                 _ => None,
             };
             Ok(Asked { request, claims })

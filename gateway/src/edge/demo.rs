@@ -11,7 +11,6 @@ use axum::extract::{ConnectInfo, Query, Request, State};
 use axum::http::uri::Authority;
 use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse, Response};
-use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use serde::{Deserialize, Serialize};
 use tidewire_core::id::{ChannelName, Label};
 
@@ -19,7 +18,7 @@ use super::{Gateway, request, respond};
 use crate::hall::refuse;
 use crate::limits::DEMO_TOKEN_LIFETIME;
 use crate::problem::{Code, Problem};
-use crate::token::{ChannelClaim, Claims};
+use crate::token::{self, ChannelClaim, Claims, TokenType};
 
 /// What a page wants its token to be. Flags are set by any value.
 #[derive(Deserialize)]
@@ -67,36 +66,26 @@ fn mint(gateway: &Gateway, request: &Request) -> Result<Minted, Problem> {
     let Query(wish) = Query::<Wish>::try_from_uri(request.uri())
         .map_err(|error| Problem::new(Code::ChannelInvalid, format!("The query: {error}.")))?;
     let channel = ChannelName::new(&wish.channel).map_err(|_| refuse(Code::ChannelInvalid))?;
-    let claims = wish.claims(&channel, request::now_unix());
-    let key = EncodingKey::from_secret(&config.secret);
-    // Encoding strings and numbers cannot fail, nor can an HMAC.
-    let token = jsonwebtoken::encode(&Header::new(Algorithm::HS256), &claims, &key).unwrap_or_default();
+    let claims = wish.claims(channel, request::now_unix());
+    let token = token::sign(&config.secret, &claims);
     Ok(Minted { token, expires_in_s: DEMO_TOKEN_LIFETIME.as_secs() })
 }
 
 impl Wish {
-    fn claims(self, channel: &ChannelName, now_unix: u64) -> Claims {
+    fn claims(self, channel: ChannelName, now_unix: u64) -> Claims {
         let claim = ChannelClaim {
-            id: channel.to_string(),
-            action: Some("join".to_owned()),
             disable_send_audio: self.watch_only.is_some(),
             disable_send_video: self.watch_only.is_some(),
             can_update: self.can_update.is_some(),
             can_kick: self.can_kick.is_some(),
-            ..ChannelClaim::default()
+            ..ChannelClaim::of(channel)
         };
         let kind = match self.kind {
-            Kind::Join => "join",
-            Kind::Register => "register",
+            Kind::Join => TokenType::Join,
+            Kind::Register => TokenType::Register,
         };
-        Claims {
-            iat: Some(now_unix),
-            exp: Some(now_unix.saturating_add(DEMO_TOKEN_LIFETIME.as_secs())),
-            kind: Some(kind.to_owned()),
-            user_id: self.user_id.map(String::from),
-            channels: vec![claim],
-            ..Claims::default()
-        }
+        let claims = Claims { kind, user_id: self.user_id, channels: vec![claim], ..Claims::default() };
+        claims.lasting(DEMO_TOKEN_LIFETIME, now_unix)
     }
 }
 

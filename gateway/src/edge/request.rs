@@ -11,7 +11,7 @@ use tokio::time::timeout;
 
 use crate::limits::BODY_TIMEOUT;
 use crate::problem::{Code, Problem};
-use crate::token::{self, Claims};
+use crate::token::{self, Applications, Claims};
 
 pub(super) const SDP: &str = "application/sdp";
 pub(super) const FRAGMENT: &str = "application/trickle-ice-sdpfrag";
@@ -22,8 +22,13 @@ pub(super) fn now_unix() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 
-/// The verified claims of the request's token (RFC 6750 2.1).
-pub(super) fn bearer(secret: &[u8], headers: &HeaderMap) -> Result<Claims, Problem> {
+/// The verified claims of the request's token.
+pub(super) fn bearer(applications: &Applications, headers: &HeaderMap) -> Result<Claims, Problem> {
+    claims(applications, bearer_text(headers)?)
+}
+
+/// The request's token (RFC 6750 2.1).
+pub(super) fn bearer_text(headers: &HeaderMap) -> Result<&str, Problem> {
     let missing = || Problem::new(Code::TokenMissing, Code::TokenMissing.meaning());
     let text = headers.get(header::AUTHORIZATION).ok_or_else(missing)?;
     let text = text.to_str().map_err(|_| Problem::new(Code::TokenParseFailure, "The token is not ASCII."))?;
@@ -31,12 +36,12 @@ pub(super) fn bearer(secret: &[u8], headers: &HeaderMap) -> Result<Claims, Probl
     if !scheme.eq_ignore_ascii_case("bearer") {
         return Err(missing());
     }
-    claims(secret, token.trim())
+    Ok(token.trim())
 }
 
 /// The verified claims of a token.
-pub(super) fn claims(secret: &[u8], token: &str) -> Result<Claims, Problem> {
-    token::verify(secret, token, now_unix())
+pub(super) fn claims(applications: &Applications, token: &str) -> Result<Claims, Problem> {
+    token::verify(applications, token, now_unix())
 }
 
 /// Whether the body says that it has this media type, whatever its parameters, and is not encoded.

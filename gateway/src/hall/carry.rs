@@ -12,7 +12,7 @@ use serde::Serialize;
 use tidewire_core::id::{ChannelKey, ConnectionKey, LinkKey};
 use tidewire_core::message::client::{EndReason, Event, Reply, Told};
 
-use super::book::{Book, Role, Seat};
+use super::book::{Book, Role};
 use super::effects::{About, Caller, Effect};
 use super::line::{Item, Kind, Lost};
 use super::{Hall, channels, downstreams};
@@ -174,17 +174,6 @@ impl Touched {
         let of_clients = of_clients.flat_map(|client| client.connections.iter().copied());
         let all = of_channels.chain(of_clients).chain(self.connections.iter().copied());
         all.filter(|key| book.connection(*key).is_some_and(|known| known.downstream().is_some())).collect()
-    }
-}
-
-impl Seat {
-    /// Whether its claim leaves it the events about this.
-    fn hears(&self, about: About) -> bool {
-        match about {
-            About::Members => !self.claim.disable_remote_client_events,
-            About::Upstreams => !self.claim.disable_remote_upstream_connection_events,
-            About::Messages => true,
-        }
     }
 }
 

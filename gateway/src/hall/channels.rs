@@ -4,12 +4,11 @@
 //! book. A hidden observer is not announced, neither when it comes nor when it goes. A claim may spare a member the
 //! events about others, and the joiner's list with them. Whoever leaves, by whatever way, takes its connections along.
 
-use tidewire_core::id::{ApplicationId, ChannelKey, ChannelName, ConnectionKey, Label, LinkKey};
+use tidewire_core::id::{ChannelKey, ChannelName, ConnectionKey, Label, LinkKey};
 use tidewire_core::message::CloseReason;
 use tidewire_core::message::client::{self, Event, LeaveReason, Member, Reply, Rights, RightsChange};
 
 use super::book::{Book, Connection, Seat};
-use super::clients::{check_same, check_type, seats_claimed};
 use super::effects::{About, Caller, Effect};
 use super::{Decision, refuse};
 use crate::limits::{CHANNELS_PER_CLIENT_MAX, MEMBERS_MAX};
@@ -18,14 +17,11 @@ use crate::token::{ChannelClaim, Claims};
 
 /// Joins the one channel that a token names. Who sits there already gets the token's claim, and the channel again.
 pub fn join(book: &Book, caller: Caller, claims: &Claims) -> Decision {
-    check_type(claims, "join")?;
+    let claim = claims.to_join()?;
     let client = book.client(caller.client).ok_or_else(|| refuse(Code::NotRegistered))?;
-    check_same(client, claims)?;
-    let mut named = seats_claimed(&client.application, claims)?;
-    let (Some((channel, claim)), true) = (named.pop(), named.is_empty()) else {
-        return Err(refuse(Code::JoinNamesOneChannel));
-    };
-    let seat = Seat::of(claim);
+    claims.same_bearer(&client.application, &client.member)?;
+    let channel = claims.key(claim.id.clone());
+    let seat = Seat::of(claim.clone());
     let found = snapshot(book, &channel, &seat, caller.client);
     let mut effects = if book.seat(caller.client, &channel).is_some() {
         reseat(book, caller.client, &channel, seat)
@@ -100,6 +96,10 @@ pub fn reseat(book: &Book, key: LinkKey, channel: &ChannelKey, mut seat: Seat) -
     if rights != before.rights {
         effects.push(Effect::Tell(key, Event::RightsChanged { channel: channel.channel.clone(), rights }));
     }
+    // Whoever was spared events may not know what came before those that it hears now.
+    if before.hears_less_than(&seat) {
+        effects.push(Effect::Tell(key, Event::State { channel: snapshot(book, channel, &seat, key) }));
+    }
     effects.push(Effect::Sit(key, channel.clone(), Box::new(seat)));
     effects
 }
@@ -166,18 +166,6 @@ pub fn seated(book: &Book, client: LinkKey, name: ChannelName) -> Result<(Channe
     Ok((channel, seat))
 }
 
-/// The channel that a claim names.
-pub fn claimed(application: &ApplicationId, claim: &ChannelClaim) -> Result<ChannelKey, Problem> {
-    let name = ChannelName::new(&claim.id).map_err(|_| refuse(Code::ChannelInvalid))?;
-    match claim.action.as_deref() {
-        None | Some("join") => Ok(ChannelKey::new(application.clone(), name)),
-        Some(_) => Err(Problem::new(
-            Code::ChannelActionForbidden,
-            format!("The token's claim for channel {name} has an action other than join."),
-        )),
-    }
-}
-
 pub fn check_room(book: &Book, channel: &ChannelKey) -> Result<(), Problem> {
     if book.channel(channel).is_some_and(|channel| channel.seats.len() >= MEMBERS_MAX) {
         return Err(refuse(Code::ChannelFull));
@@ -234,16 +222,20 @@ fn apply(change: RightsChange, rights: &mut Rights) {
 impl Seat {
     /// The seat that a claim gives. A hidden observer sends nothing, whatever else the claim says.
     pub fn of(claim: ChannelClaim) -> Self {
-        let hidden = claim.enable_hidden_observer_mode;
-        let rights = Rights {
-            send_audio: !claim.disable_send_audio && !hidden,
-            send_video: !claim.disable_send_video && !hidden,
-            send_messages: !claim.disable_send_message && !hidden,
-            sfu: !claim.disable_sfu,
-            kick: claim.can_kick,
-            update: claim.can_update,
-            hidden,
-        };
+        let rights = claim.rights();
         Self { claim, rights }
+    }
+
+    fn hears_less_than(&self, other: &Self) -> bool {
+        [About::Members, About::Upstreams].into_iter().any(|about| other.hears(about) && !self.hears(about))
+    }
+
+    /// Whether its claim leaves it the events about this.
+    pub fn hears(&self, about: About) -> bool {
+        match about {
+            About::Members => !self.claim.disable_remote_client_events,
+            About::Upstreams => !self.claim.disable_remote_upstream_connection_events,
+            About::Messages => true,
+        }
     }
 }

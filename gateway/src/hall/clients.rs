@@ -6,13 +6,13 @@
 
 use std::collections::BTreeSet;
 
-use tidewire_core::id::{ApplicationId, ChannelKey, ConnectionKey, Label, LinkKey, UpstreamId};
+use tidewire_core::id::{ChannelKey, ConnectionKey, Label, LinkKey, UpstreamId};
 use tidewire_core::message::client::{EndReason, Event, LeaveReason, Member, Reply};
 
 use super::book::{Book, Client, Seat};
 use super::effects::{About, Caller, Effect};
 use super::{Decision, channels, refuse};
-use crate::limits::{CHANNELS_PER_CLIENT_MAX, CLIENTS_MAX, LEASE, ROLES_MAX};
+use crate::limits::{CLIENTS_MAX, LEASE};
 use crate::problem::{Code, Problem};
 use crate::token::{ChannelClaim, Claims};
 
@@ -53,10 +53,10 @@ pub struct Newcomer {
 
 /// Judges a registration, before anything is changed for it.
 pub fn newcomer(book: &Book, claims: &Claims, introduction: Introduction, fresh: &Fresh) -> Result<Newcomer, Problem> {
-    check_type(claims, "register")?;
-    let application = application(claims);
+    let application = claims.application_id.clone();
     let member = member(claims, introduction, fresh)?;
-    let claims = seats_claimed(&application, claims)?;
+    let seats = claims.to_register()?.iter();
+    let claims: Vec<_> = seats.map(|claim| (claims.key(claim.id.clone()), claim.clone())).collect();
     let replaces = book.bearer(&application, &member.client_id);
     match replaces.and_then(|key| book.client(key)) {
         Some(present) if present.member.user_id != member.user_id => return Err(refuse(Code::ClientIdTaken)),
@@ -88,13 +88,14 @@ pub fn register(book: &Book, caller: Caller, newcomer: Newcomer) -> Vec<Effect> 
 
 /// A newer token for the same client: in each channel that it names, and where the client sits, its claim holds.
 pub fn renew(book: &Book, caller: Caller, claims: &Claims) -> Decision {
-    check_type(claims, "register")?;
+    let claimed = claims.to_register()?;
     let client = book.client(caller.client).ok_or_else(|| refuse(Code::NotRegistered))?;
-    check_same(client, claims)?;
+    claims.same_bearer(&client.application, &client.member)?;
     let mut effects = Vec::new();
-    for (channel, claim) in seats_claimed(&client.application, claims)? {
+    for claim in claimed {
+        let channel = claims.key(claim.id.clone());
         if book.seat(caller.client, &channel).is_some() {
-            effects.extend(channels::reseat(book, caller.client, &channel, Seat::of(claim)));
+            effects.extend(channels::reseat(book, caller.client, &channel, Seat::of(claim.clone())));
         }
     }
     effects.push(Effect::Answer(caller, Ok(Reply::Done)));
@@ -144,77 +145,26 @@ pub fn end(book: &Book, key: LinkKey, reason: EndReason, left: LeaveReason) -> V
     effects
 }
 
-/// Whether a token speaks of this very client: ids that it leaves out are anybody's.
-pub fn check_same(client: &Client, claims: &Claims) -> Result<(), Problem> {
-    let Member { client_id, user_id, device_id, .. } = &client.member;
-    let named = [("clientId", &claims.client_id, client_id), ("userId", &claims.user_id, user_id)];
-    let named = named.into_iter().chain([("deviceId", &claims.device_id, device_id)]);
-    for (name, claimed, own) in named {
-        if claimed.as_deref().is_some_and(|claimed| claimed != own.as_str()) {
-            return Err(Problem::new(Code::TokenClientMismatch, format!("The token's {name} is not this client's.")));
-        }
-    }
-    if application(claims) != client.application {
-        return Err(Problem::new(Code::TokenClientMismatch, "The token is for another application."));
-    }
-    Ok(())
-}
-
-pub fn check_type(claims: &Claims, wanted: &str) -> Result<(), Problem> {
-    // Unset counts as `join`, as it does for WHIP.
-    let kind = claims.kind.as_deref().unwrap_or("join");
-    if kind == wanted {
-        return Ok(());
-    }
-    let shown: String = kind.chars().take(16).collect();
-    Err(Problem::new(Code::TokenTypeForbidden, format!("The token is of type {shown:?}; {wanted} is wanted here.")))
-}
-
-/// Every channel that a token names, each once, with the first claim that names it.
-pub fn seats_claimed(application: &ApplicationId, claims: &Claims) -> Result<Vec<(ChannelKey, ChannelClaim)>, Problem> {
-    if claims.channels.len() > CHANNELS_PER_CLIENT_MAX {
-        return Err(refuse(Code::TooManyChannels));
-    }
-    let mut named = Vec::<(ChannelKey, ChannelClaim)>::new();
-    for claim in &claims.channels {
-        let channel = channels::claimed(application, claim)?;
-        if !named.iter().any(|(known, _)| *known == channel) {
-            named.push((channel, claim.clone()));
-        }
-    }
-    Ok(named)
-}
-
 fn member(claims: &Claims, introduction: Introduction, fresh: &Fresh) -> Result<Member, Problem> {
     let [_, user, device, client] = fresh.0;
-    if claims.client_roles.len() > ROLES_MAX {
-        return Err(Problem::new(Code::LabelInvalid, format!("The token has more than {ROLES_MAX} roles.")));
-    }
     Ok(Member {
-        client_id: id(claims.client_id.as_deref(), client)?,
-        user_id: id(claims.user_id.as_deref(), user)?,
-        device_id: id(claims.device_id.as_deref(), device)?,
+        client_id: id(claims.client_id.as_ref(), client)?,
+        user_id: id(claims.user_id.as_ref(), user)?,
+        device_id: id(claims.device_id.as_ref(), device)?,
         user_alias: introduction.user_alias,
         device_alias: introduction.device_alias,
         tag: introduction.tag,
-        roles: claims.client_roles.iter().map(|role| label(role)).collect::<Result<_, _>>()?,
-        region: claims.region.as_deref().map(label).transpose()?,
+        roles: claims.client_roles.clone(),
+        region: claims.region.clone(),
     })
 }
 
-fn id(claimed: Option<&str>, drawn: u128) -> Result<Label, Problem> {
-    match claimed {
-        Some(text) => label(text),
-        None => label(&format!("{drawn:032x}")),
-    }
+fn id(claimed: Option<&Label>, drawn: u128) -> Result<Label, Problem> {
+    claimed.map_or_else(|| label(&format!("{drawn:032x}")), |claimed| Ok(claimed.clone()))
 }
 
 fn label(text: &str) -> Result<Label, Problem> {
     Label::new(text).map_err(|_| refuse(Code::LabelInvalid))
-}
-
-fn application(claims: &Claims) -> ApplicationId {
-    claims.application_id.as_deref().and_then(|id| ApplicationId::new(id).ok()).unwrap_or_default()
 }
 
 fn is_hidden(book: &Book, key: LinkKey, channel: &ChannelKey) -> bool {

@@ -8,7 +8,7 @@
 //! received any longer is not.
 
 use tidewire_core::codec::Kind;
-use tidewire_core::id::{ChannelKey, ChannelName, ConnectionKey, Label, LinkKey, MediaId};
+use tidewire_core::id::{ChannelKey, ChannelName, ConnectionKey, LinkKey, MediaId};
 use tidewire_core::limits::WANTS_MAX;
 use tidewire_core::message::client::{Event, Reply, Section, Source, Want};
 use tidewire_core::message::{CloseReason, ErrorCode, Request, Response, media};
@@ -228,14 +228,8 @@ fn check_receive(book: &Book, seat: &Seat, connection: &Connection, want: &Want)
 
 /// Whether a seat's claim lets it receive a kind of media from an upstream: by its owner's roles. WHIP has none.
 fn may_receive(book: &Book, seat: &Seat, kind: Kind, connection: &Connection) -> bool {
-    let roles = match kind {
-        Kind::Audio => &seat.claim.audio_receive_whitelist,
-        Kind::Video => &seat.claim.video_receive_whitelist,
-    };
-    let Some(allowed) = roles else { return true };
     let owner = connection.owner.and_then(|owner: LinkKey| book.client(owner));
-    let held = |role: &Label| allowed.iter().any(|allowed| allowed == role.as_str());
-    owner.is_some_and(|owner| owner.member.roles.iter().any(held))
+    seat.claim.may_receive(kind, owner.map_or(&[], |owner| &owner.member.roles))
 }
 
 /// What a connection is to carry at present.

@@ -13,6 +13,7 @@ mod tests;
 use std::collections::VecDeque;
 use std::fmt::Write;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tidewire_core::id::ConnectionKey;
 use tidewire_core::message::client::EndReason;
@@ -20,7 +21,8 @@ use tidewire_core::message::lane::{Arrived, Inbox, Outbox, Strange};
 use tidewire_core::time::Instant;
 
 use crate::limits::{
-    LINE_BYTES_MAX, LINE_FRAMES_MAX, MESSAGE_EVERY, MESSAGES_BURST, REQUESTS_IN_FLIGHT_MAX, TAKEN_LEN_MAX, WINDOW,
+    LINE_BYTES_MAX, LINE_FRAMES_MAX, MESSAGE_EVERY, MESSAGES_BURST, REQUEST_EVERY, REQUESTS_BURST,
+    REQUESTS_IN_FLIGHT_MAX, TAKEN_LEN_MAX, WINDOW,
 };
 
 #[derive(Debug)]
@@ -37,6 +39,7 @@ pub struct Line {
     lost: Option<Lost>,
     in_flight: usize,
     messages: Allowance,
+    requests: Allowance,
     /// The socket that is served, by a number that each has for itself.
     socket: Option<u64>,
     ended: Option<EndReason>,
@@ -97,6 +100,7 @@ impl Line {
             lost: None,
             in_flight: 1,
             messages: Allowance::default(),
+            requests: Allowance::default(),
             socket: Some(socket),
             ended: None,
         }
@@ -144,10 +148,10 @@ impl Line {
         self.ended.is_some()
     }
 
-    /// A request begins. False when too many wait to be answered, or their answers to be taken.
-    pub fn admit(&mut self) -> bool {
+    /// A request begins. False when too many wait to be answered, or their answers to be taken, or when they come too fast.
+    pub fn admit(&mut self, now: Instant) -> bool {
         self.in_flight += 1;
-        self.in_flight <= REQUESTS_IN_FLIGHT_MAX
+        self.in_flight <= REQUESTS_IN_FLIGHT_MAX && self.requests.take(now, REQUEST_EVERY, REQUESTS_BURST)
     }
 
     /// Whether the client goes on asking while it takes no answers: refusals would pile up in their place.
@@ -155,9 +159,9 @@ impl Line {
         self.in_flight > 2 * REQUESTS_IN_FLIGHT_MAX
     }
 
-    /// Whether another message may be sent now.
+    /// Whether another message may be sent now, or another change told to others.
     pub fn may_send(&mut self, now: Instant) -> bool {
-        self.messages.take(now)
+        self.messages.take(now, MESSAGE_EVERY, MESSAGES_BURST)
     }
 
     /// Puts an item behind the others, or gives up what there is no room for. Returns what was given up, in messages and
@@ -204,7 +208,9 @@ impl Line {
             self.taken = n;
             self.unqueue();
         }
-        Taken { frames, has_more: false, end: self.ended }
+        // When all that was left is taken, what was lost is told at once.
+        let has_more = self.lost.is_some() && self.queue.is_empty();
+        Taken { frames, has_more, end: self.ended }
     }
 
     /// An acknowledgement alone, when one is due.
@@ -304,7 +310,7 @@ fn frame(n: u64, seen: Option<u64>, text: &str) -> String {
     frame
 }
 
-/// How many messages a client may send: a burst, then one at a time (the generic cell rate algorithm).
+/// How much a client may do: a burst, then one thing at a time (the generic cell rate algorithm).
 #[derive(Clone, Copy, Debug, Default)]
 struct Allowance {
     /// When the bucket would be full again.
@@ -312,9 +318,9 @@ struct Allowance {
 }
 
 impl Allowance {
-    fn take(&mut self, now: Instant) -> bool {
-        let full_at = self.full_at.max(now) + MESSAGE_EVERY;
-        let may = full_at.since(now) <= MESSAGE_EVERY * MESSAGES_BURST;
+    fn take(&mut self, now: Instant, every: Duration, burst: u32) -> bool {
+        let full_at = self.full_at.max(now) + every;
+        let may = full_at.since(now) <= every * burst;
         if may {
             self.full_at = full_at;
         }

@@ -125,7 +125,7 @@ fn publish(
 ) -> Result<(Vec<Effect>, Step), Problem> {
     let outline = admit(who, Side::Publish, &channel, &offer)?;
     let channel = who.key(channel);
-    check_media_id(book, &channel, &media_id, who.user_id.as_deref())?;
+    check_media_id(book, &channel, &media_id, who.user_id.as_ref())?;
     room.check(book)?;
     let Outline { kinds, .. } = outline;
     let upstream = Upstream {

@@ -6,7 +6,7 @@
 //! published again from elsewhere, and by anybody from a WHIP publisher, which has no name by which it could come back; a
 //! member's is no other user's to take, since viewers follow a media id without looking who holds it.
 
-use tidewire_core::id::{ChannelKey, ChannelName, ConnectionKey, LinkKey, MediaId};
+use tidewire_core::id::{ChannelKey, ChannelName, ConnectionKey, Label, LinkKey, MediaId};
 use tidewire_core::limits::SDP_LEN_MAX;
 use tidewire_core::message::client::{Event, Reply, Rights, UpstreamState};
 use tidewire_core::message::{CloseReason, Request, Response};
@@ -39,7 +39,7 @@ pub fn open(book: &Book, room: Room, caller: Caller, fresh: &Fresh, publication:
     check_rights(seat.rights, outline.kinds)?;
     check_room(book, room, caller.client)?;
     if let Some(media_id) = &media_id {
-        let user = book.client(caller.client).map(|client| client.member.user_id.as_str());
+        let user = book.client(caller.client).map(|client| &client.member.user_id);
         check_media_id(book, &channel, media_id, user)?;
     }
     let key = fresh.connection();
@@ -202,14 +202,14 @@ pub fn check_media_id(
     book: &Book,
     channel: &ChannelKey,
     media_id: &MediaId,
-    user: Option<&str>,
+    user: Option<&Label>,
 ) -> Result<(), Problem> {
     if is_reserved(media_id) {
         return Err(Problem::new(Code::MediaIdInvalid, "Media ids of 32 hexadecimal digits are the server's to give."));
     }
     let holders = book.upstreams_of(channel).filter(|(_, _, upstream)| upstream.media_id == *media_id);
     let mut owners = holders.filter_map(|(_, connection, _)| book.client(connection.owner?));
-    if owners.any(|owner| Some(owner.member.user_id.as_str()) != user) {
+    if owners.any(|owner| Some(&owner.member.user_id) != user) {
         return Err(refuse(Code::MediaIdTaken));
     }
     Ok(())

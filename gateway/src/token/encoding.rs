@@ -7,6 +7,7 @@ use base64::alphabet::{STANDARD, URL_SAFE};
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use serde::de::DeserializeOwned;
+use serde_json::error::Category;
 
 use crate::problem::{Code, Problem};
 
@@ -16,10 +17,18 @@ pub(super) fn bytes(part: &str, text: &str) -> Result<Vec<u8>, Problem> {
     engine.decode(text).map_err(|_| refuse(part, "not Base64"))
 }
 
-/// The JSON of a part.
-pub(super) fn json<T: DeserializeOwned>(part: &str, text: &str) -> Result<T, Problem> {
+/// The JSON of a header.
+pub(super) fn header<T: DeserializeOwned>(text: &str) -> Result<T, Problem> {
+    serde_json::from_slice(&bytes("header", text)?).map_err(|error| refuse("header", &error.to_string()))
+}
+
+/// The JSON of a payload. What is JSON and says something that cannot be has a code of its own.
+pub(super) fn payload<T: DeserializeOwned>(text: &str) -> Result<T, Problem> {
     // The position of a JSON error says nothing that the sender may not know: it wrote the text.
-    serde_json::from_slice(&bytes(part, text)?).map_err(|error| refuse(part, &error.to_string()))
+    serde_json::from_slice(&bytes("payload", text)?).map_err(|error| match error.classify() {
+        Category::Data => Problem::new(Code::TokenClaimInvalid, format!("The token's payload: {error}.")),
+        Category::Io | Category::Syntax | Category::Eof => refuse("payload", &error.to_string()),
+    })
 }
 
 /// Unpadded Base64url.

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use tidewire_core::id::ChannelName;
+use tidewire_core::limits::SDP_LEN_MAX;
 use tidewire_core::message::Request;
 use tidewire_gateway::token;
 
@@ -28,7 +29,7 @@ async fn thousand_bad_requests_earn_the_right_refusal_and_leave_nothing_behind()
     let (forged, other) = (mint(b"another secret", "studio", now), mint(SECRET, "other", now));
     let (unsigned, huge) = ("Bearer eyJhbGciOiJub25lIn0.e30.".to_owned(), format!("Bearer {}", "a".repeat(9_000)));
     let long_name = "n".repeat(65);
-    let large = format!("{OFFER}{}", "a=x\r\n".repeat(14_000));
+    let large = format!("{OFFER}{}", "a=x\r\n".repeat(SDP_LEN_MAX / 5));
 
     let paths: [Case<'_>; 5] = [
         ("/whip/studio", None),

@@ -1,7 +1,7 @@
 //! Who gets a demonstration token: a browser on the server's own machine, and nobody else.
 
 use tidewire_core::id::ChannelName;
-use tidewire_gateway::token::{self, Side};
+use tidewire_gateway::token::{self, Applications, Side};
 
 use crate::media::{Bed, SECRET, Script, now_unix, request};
 
@@ -21,7 +21,8 @@ async fn local_page_gets_a_token_that_works() {
         assert_eq!(answer.status.as_u16(), 200, "{answer:?}");
         assert_eq!((answer.header("cache-control"), answer.header("access-control-allow-origin")), ("no-store", ""));
         let minted: serde_json::Value = serde_json::from_str(&answer.body).unwrap();
-        let claims = token::verify(SECRET, minted["token"].as_str().unwrap(), now_unix()).unwrap();
+        let claims =
+            token::verify(&Applications::of_secret(SECRET), minted["token"].as_str().unwrap(), now_unix()).unwrap();
         assert_eq!(claims.may(Side::Publish, &ChannelName::new("studio").unwrap()), Ok(()));
     }
 }

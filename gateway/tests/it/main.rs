@@ -5,7 +5,11 @@
 mod bad_requests;
 mod clients;
 mod demo_token;
+mod issuer;
+mod liveswitch;
+mod link;
 mod media;
+mod refusals;
 mod sessions;
 mod shapes;
 mod socket;

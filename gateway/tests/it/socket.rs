@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use futures_util::{SinkExt, StreamExt};
 use serde_json::{Value, json};
-use tidewire_core::id::LinkKey;
+use tidewire_core::id::{ChannelName, Label, LinkKey};
 use tidewire_core::message::client::{Event, Reply, Told};
 use tidewire_core::message::lane::{Arrived, Frame, Inbox};
-use tidewire_gateway::token::{ChannelClaim, Claims};
+use tidewire_gateway::token::{self, ChannelClaim, Claims};
 use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
@@ -55,23 +55,13 @@ impl Door {
 }
 
 pub(crate) fn claim(channel: &str) -> ChannelClaim {
-    ChannelClaim { id: channel.to_owned(), ..ChannelClaim::default() }
+    ChannelClaim::of(ChannelName::new(channel).unwrap())
 }
 
 pub(crate) fn register(user: &str, channels: Vec<ChannelClaim>) -> String {
-    token(Claims {
-        kind: Some("register".to_owned()),
-        user_id: Some(user.to_owned()),
-        client_id: Some(format!("{user}-1")),
-        exp: Some(now_unix() + 600),
-        channels,
-        ..Claims::default()
-    })
-}
-
-pub(crate) fn token(claims: Claims) -> String {
-    let key = jsonwebtoken::EncodingKey::from_secret(SECRET);
-    jsonwebtoken::encode(&jsonwebtoken::Header::new(jsonwebtoken::Algorithm::HS256), &claims, &key).unwrap()
+    let label = |text: &str| Some(Label::new(text).unwrap());
+    let claims = Claims::register(channels).lasting(Duration::from_secs(600), now_unix());
+    token::sign(SECRET, &Claims { user_id: label(user), client_id: label(&format!("{user}-1")), ..claims })
 }
 
 /// The client's end of a line, over whatever socket it has.

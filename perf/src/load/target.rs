@@ -153,14 +153,13 @@ impl Live {
 
     /// What the server counts; other servers count nothing that we know.
     pub(super) fn metrics(&self) -> Metrics {
-        let base = match self {
-            Self::Server { server, .. } => server.base(),
-            Self::Floor(_) | Self::FloorAt(_) => return Metrics::default(),
-            Self::Running { running, .. } => running.base.clone(),
-        };
-        Endpoint::new(&base, "")
-            .get("/metrics")
-            .map_or_else(|_| Metrics::default(), |reply| Metrics::parse(&reply.body))
+        match self {
+            Self::Server { server, .. } => server.metrics().unwrap_or_default(),
+            Self::Floor(_) | Self::FloorAt(_) => Metrics::default(),
+            Self::Running { running, .. } => Endpoint::new(&running.base, "")
+                .get("/metrics")
+                .map_or_else(|_| Metrics::default(), |reply| Metrics::parse(&reply.body)),
+        }
     }
 
     /// Whether everybody must leave in good order, since the server stays.

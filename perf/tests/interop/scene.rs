@@ -31,6 +31,17 @@ impl Scene {
         players: usize,
     ) -> Result<Self> {
         let server = Server::start(&Server::default_binary(), io, None, &[])?;
+        Self::on(server, profile, codecs, retransmission, players)
+    }
+
+    /// The same on a server that is there.
+    pub(crate) fn on(
+        server: Server,
+        profile: Profile,
+        codecs: &[Codec],
+        retransmission: Retransmission,
+        players: usize,
+    ) -> Result<Self> {
         let client = Client::new(&server.base(), &server.token(CHANNEL)?, profile)?;
         let offer = Offer::of(Direction::Send, codecs, retransmission, 7000);
         let publisher = Publisher::new(client.join(CHANNEL, &offer).context("the publisher's join")?, &offer)?;

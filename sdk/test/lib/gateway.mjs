@@ -7,7 +7,12 @@ import { WebSocket, WebSocketServer } from "ws";
 
 globalThis.WebSocket = WebSocket;
 
-export const member = (clientId, more = {}) => ({ clientId, userId: `${clientId}'s user`, deviceId: "device", ...more });
+export const member = (clientId, more = {}) => ({
+  clientId,
+  userId: `${clientId}'s user`,
+  deviceId: "device",
+  ...more,
+});
 export const rights = {
   sendAudio: true,
   sendVideo: true,
@@ -155,7 +160,7 @@ class Line {
   }
 
   /** Leaves a number out. */
-  skip() {
+  omit() {
     this.#sent.push({ type: "event", event: { type: "nothing" } });
   }
 

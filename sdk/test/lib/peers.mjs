@@ -45,10 +45,11 @@ class Stream {
 }
 
 class Sender {
-  #encodings = [{}];
+  #encodings;
 
-  constructor(each) {
+  constructor(each, encodings) {
     this.track = each;
+    this.#encodings = encodings.length ? encodings : [{}];
   }
 
   async replaceTrack(each) {
@@ -77,8 +78,8 @@ class Peer {
     peers.push(this);
   }
 
-  addTransceiver(each, { direction }) {
-    const transceiver = { mid: String(this.#transceivers.length), direction, sender: new Sender(each) };
+  addTransceiver(each, { direction, sendEncodings }) {
+    const transceiver = { mid: String(this.#transceivers.length), direction, sender: new Sender(each, sendEncodings) };
     this.#transceivers.push(transceiver);
     return transceiver;
   }
@@ -94,7 +95,10 @@ class Peer {
   }
 
   createAnswer() {
-    return this.#step("have-remote-offer", () => ({ type: "answer", sdp: this.#written([this.remoteDescription.sdp]) }));
+    return this.#step("have-remote-offer", () => ({
+      type: "answer",
+      sdp: this.#written([this.remoteDescription.sdp]),
+    }));
   }
 
   setLocalDescription(description) {

@@ -2,9 +2,11 @@
 //!
 //! The registry ([`TABLE`]) is data; the command line, the environment, `tidewire.toml` and the reference page are all
 //! made from it, so no setting can exist in one of them alone. A flag goes before the environment, that before the
-//! file, that before the default. Invariant: a [`Settings`] can only be one that makes sense; whatever is wrong is a
+//! file, that before the default. A role takes the settings that are its own, so one file may serve several. Invariant: a [`Settings`] can only be one that makes sense; whatever is wrong is a
 //! [`SettingsError`] that names the setting, where its value came from, and the mend. Looks at no socket and no clock.
 
+mod applications;
+mod cluster;
 mod read;
 mod reference;
 mod sources;
@@ -15,15 +17,38 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use tidewire_core::id::{ApplicationId, Label};
 use tidewire_net::handshake::Versions;
 use tidewire_net::{DriverChoice, IoChoice, Offload};
 
+pub(crate) use applications::Application;
+pub(crate) use cluster::{Apart, ClusterSecret, GatewayUrl};
 pub(crate) use read::is_link_local;
 pub(crate) use reference::{in_force, markdown};
 pub(crate) use sources::{Source, Sources};
 pub(crate) use table::{Setting, Shape, TABLE};
 
-/// Everything that can be set, checked.
+/// What a program is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Role {
+    /// Gateway and media server in one process.
+    Everything,
+    Gateway,
+    Media,
+}
+
+impl Role {
+    /// As the reference has it.
+    pub(crate) fn command(self) -> &'static str {
+        match self {
+            Self::Everything => "tidewire",
+            Self::Gateway => "tidewire gateway",
+            Self::Media => "tidewire media",
+        }
+    }
+}
+
+/// Everything that can be set, checked. What a role does not take has its default.
 #[derive(Clone, Debug)]
 pub(crate) struct Settings {
     /// Where HTTP is served.
@@ -41,9 +66,15 @@ pub(crate) struct Settings {
     pub(crate) dtls: Versions,
     pub(crate) trains: Offload,
     pub(crate) secret: Secret,
+    /// Beside the default one, or in its place.
+    pub(crate) applications: Vec<Application>,
     pub(crate) tls: Tls,
     /// How long a shard looks for packets before it sleeps.
     pub(crate) spin: Duration,
+    /// Verifies media servers at a gateway; nothing where it takes none.
+    pub(crate) cluster_secret: Option<ClusterSecret>,
+    /// Of a media server that is a program of its own, and there always.
+    pub(crate) apart: Option<Apart>,
     pub(crate) log: Log,
 }
 
@@ -112,19 +143,29 @@ pub(crate) struct SettingsError {
 }
 
 impl Settings {
-    /// Reads every setting. `cores` is what this machine has; `random` is the secret to use when none is given.
-    pub(crate) fn read(sources: &Sources, cores: usize, random: [u8; 32]) -> Result<Self, SettingsError> {
+    /// Reads every setting that a role takes. `cores` is what this machine has; `random` is the secret to use when none is given.
+    pub(crate) fn read(role: Role, sources: &Sources, cores: usize, random: [u8; 32]) -> Result<Self, SettingsError> {
         let mut draft = Draft::default();
-        for setting in TABLE {
+        for setting in Setting::of_role(role) {
             if let Some(given) = sources.of(setting) {
                 (setting.read)(&mut draft, &given.text).map_err(|wrong| wrong.of(setting, &given.source))?;
             }
         }
-        draft.finish(sources, cores, random)
+        draft.finish(role, sources, cores, random)
     }
 
-    /// The secret alone, which has to have been set.
-    pub(crate) fn secret_given(sources: &Sources) -> Result<Vec<u8>, SettingsError> {
+    /// The secret that an application's tokens are signed with, which has to have been set.
+    pub(crate) fn secret_of(sources: &Sources, id: &ApplicationId) -> Result<Vec<u8>, SettingsError> {
+        let Some(entry) = sources.applications().iter().find(|entry| entry.id == *id) else {
+            return Self::secret_given(sources);
+        };
+        entry.secret.as_ref().map(|secret| secret.clone().into_bytes()).ok_or_else(|| {
+            let problem = format!("application {id} has a key set and no secret");
+            sources.conflict("secret", problem, "Have its application server sign the token")
+        })
+    }
+
+    fn secret_given(sources: &Sources) -> Result<Vec<u8>, SettingsError> {
         sources.of_key("secret").map(|given| given.text.into_bytes()).filter(|secret| !secret.is_empty()).ok_or_else(
             || {
                 let mend = "Give the one that the server has, by --secret, TIDEWIRE_SECRET or tidewire.toml";
@@ -136,7 +177,8 @@ impl Settings {
     /// Whether the page may have tokens made for it: only where nobody but this machine's users can ask, and only with
     /// a secret that nobody set for a purpose of their own.
     pub(crate) fn page_mints_tokens(&self) -> bool {
-        self.listen.ip().is_loopback() && matches!(self.secret, Secret::Random(_))
+        let has_default = self.applications.iter().any(|entry| entry.id == ApplicationId::default());
+        self.listen.ip().is_loopback() && matches!(self.secret, Secret::Random(_)) && !has_default
     }
 }
 
@@ -157,13 +199,19 @@ struct Draft {
     certificate: Option<PathBuf>,
     key: Option<PathBuf>,
     spin: Duration,
+    gateway_url: Option<GatewayUrl>,
+    cluster_secret: Option<ClusterSecret>,
+    media_name: Option<Label>,
+    region: Option<Label>,
+    drain: Duration,
     log: Option<String>,
     log_format: LogFormat,
 }
 
 impl Draft {
-    fn finish(self, sources: &Sources, cores: usize, random: [u8; 32]) -> Result<Settings, SettingsError> {
+    fn finish(self, role: Role, sources: &Sources, cores: usize, random: [u8; 32]) -> Result<Settings, SettingsError> {
         let tls = self.tls(sources)?;
+        let apart = if role == Role::Media { Some(self.apart(sources)?) } else { None };
         let shards = self.shards.unwrap_or_else(|| default_shards(cores));
         let udp_port = self.udp_port.unwrap_or(UDP_PORT);
         if usize::from(udp_port) + usize::from(shards) > 1 + usize::from(u16::MAX) {
@@ -171,7 +219,7 @@ impl Draft {
             return Err(sources.conflict("udp-port", problem, "Take a lower port or fewer shards"));
         }
         Ok(Settings {
-            listen: self.listen.unwrap_or(LISTEN),
+            listen: self.listen.unwrap_or(if role == Role::Media { LISTEN_MEDIA } else { LISTEN }),
             media_ips: self.media_ips,
             announce_ips: self.announce_ips,
             udp_port,
@@ -181,10 +229,40 @@ impl Draft {
             dtls: self.dtls,
             trains: self.trains,
             secret: self.secret.map_or_else(|| Secret::Random(random.to_vec()), Secret::Given),
+            applications: Self::applications(sources)?,
             tls,
             spin: self.spin,
+            cluster_secret: self.cluster_secret,
+            apart,
             log: Log { filter: self.log.unwrap_or_else(|| LOG.to_owned()), format: self.log_format },
         })
+    }
+
+    /// The default application has its keys from one place.
+    fn applications(sources: &Sources) -> Result<Vec<Application>, SettingsError> {
+        let applications = sources.applications().to_vec();
+        let has_default = applications.iter().any(|entry| entry.id == ApplicationId::default());
+        if has_default && sources.of_key("secret").is_some() {
+            let problem = "there is an [[application]] named default as well".to_owned();
+            return Err(sources.conflict("secret", problem, "Give the secret there, and leave out this one"));
+        }
+        Ok(applications)
+    }
+
+    /// A media server by itself has to know whom it works for.
+    fn apart(&self, sources: &Sources) -> Result<Apart, SettingsError> {
+        let missing = |key, problem: &str, mend| sources.conflict(key, problem.to_owned(), mend);
+        let gateway = self.gateway_url.clone().ok_or_else(|| {
+            let mend = "Name it as in --gateway-url wss://gateway.example";
+            missing("gateway-url", "a media server needs a gateway to work for", mend)
+        })?;
+        let secret = self.cluster_secret.clone().ok_or_else(|| {
+            let mend =
+                "Give the one that the gateway has, by TIDEWIRE_CLUSTER_SECRET, tidewire.toml or --cluster-secret";
+            missing("cluster-secret", "without it no gateway takes this media server", mend)
+        })?;
+        let (name, region) = (self.media_name.clone(), self.region.clone());
+        Ok(Apart { gateway, secret, name, region, drain: self.drain })
     }
 
     fn tls(&self, sources: &Sources) -> Result<Tls, SettingsError> {
@@ -212,6 +290,8 @@ fn default_shards(cores: usize) -> u8 {
 /// A `ShardId` is a byte.
 const SHARDS_MAX: u8 = u8::MAX;
 const LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 8080);
+/// Beside a gateway on the same machine.
+const LISTEN_MEDIA: SocketAddr = SocketAddr::new(IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 8081);
 const UDP_PORT: u16 = 10_000;
 const LOG: &str = "info";
 

@@ -5,11 +5,12 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
+use tidewire_core::id::Label;
 use tidewire_core::limits::SOCKETS_MAX;
 use tidewire_net::handshake::Versions;
 use tidewire_net::{DriverChoice, IoChoice, Offload};
 
-use super::{Draft, LogFormat, SHARDS_MAX, Setting, SettingsError, Source};
+use super::{ClusterSecret, Draft, GatewayUrl, LogFormat, SHARDS_MAX, Setting, SettingsError, Source};
 
 /// What is wrong with a value, before it is known where it came from.
 #[derive(Debug)]
@@ -112,6 +113,38 @@ pub(super) fn secret(draft: &mut Draft, text: &str) -> Result<(), Wrong> {
     Ok(())
 }
 
+pub(super) fn cluster_secret(draft: &mut Draft, text: &str) -> Result<(), Wrong> {
+    if text.len() < CLUSTER_SECRET_LEN_MIN {
+        let problem = format!("it is shorter than {CLUSTER_SECRET_LEN_MIN} bytes, which makes it easy to guess");
+        return Err(Wrong::new(problem, "Make one with `openssl rand -hex 32`"));
+    }
+    draft.cluster_secret = Some(ClusterSecret(text.as_bytes().to_vec()));
+    Ok(())
+}
+
+pub(super) fn gateway_url(draft: &mut Draft, text: &str) -> Result<(), Wrong> {
+    draft.gateway_url = Some(GatewayUrl::new(text.trim()).map_err(|problem| {
+        Wrong::new(format!("{text:?} {problem}"), "Write it as wss://gateway.example or ws://127.0.0.1:8080")
+    })?);
+    Ok(())
+}
+
+pub(super) fn media_name(draft: &mut Draft, text: &str) -> Result<(), Wrong> {
+    draft.media_name = Some(label(text)?);
+    Ok(())
+}
+
+pub(super) fn region(draft: &mut Draft, text: &str) -> Result<(), Wrong> {
+    draft.region = Some(label(text)?);
+    Ok(())
+}
+
+pub(super) fn drain(draft: &mut Draft, text: &str) -> Result<(), Wrong> {
+    let seconds: u32 = parsed(text, "a number of seconds", "Write a number, 0 to end at once")?;
+    draft.drain = Duration::from_secs(seconds.into());
+    Ok(())
+}
+
 pub(super) fn tls(draft: &mut Draft, text: &str) -> Result<(), Wrong> {
     draft.self_signed = one_of(text, &[("off", false), ("self-signed", true)])?;
     Ok(())
@@ -151,6 +184,11 @@ fn one_of<T: Copy>(text: &str, choices: &[(&str, T)]) -> Result<T, Wrong> {
     })
 }
 
+fn label(text: &str) -> Result<Label, Wrong> {
+    Label::new(text.trim())
+        .map_err(|error| Wrong::new(format!("{text:?} is no name"), format!("Remember that {error}")))
+}
+
 fn file(text: &str) -> Result<PathBuf, Wrong> {
     if text.is_empty() {
         return Err(Wrong::new("it is empty", "Write the path of a file, or leave it out"));
@@ -186,3 +224,6 @@ pub(crate) fn is_link_local(ip: &IpAddr) -> bool {
 
 /// A second of spinning is a busy core.
 const SPIN_US_MAX: u64 = 1_000_000;
+
+/// RFC 7518 3.2: a key for HS256 has at least the size of its hash.
+const CLUSTER_SECRET_LEN_MIN: usize = 32;

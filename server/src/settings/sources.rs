@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use super::SettingsError;
+use super::applications::{self, Application};
 use super::table::{Setting, TABLE};
 
 /// The file that is read when none is named.
@@ -43,6 +44,7 @@ pub(crate) struct Sources {
     flags: BTreeMap<&'static str, Vec<String>>,
     environment: BTreeMap<&'static str, String>,
     file: BTreeMap<&'static str, String>,
+    applications: Vec<Application>,
     path: PathBuf,
 }
 
@@ -90,6 +92,11 @@ impl Sources {
             )
         })?;
         for (key, value) in table {
+            if key == applications::KEY {
+                self.applications =
+                    applications::parse(value).map_err(|(problem, mend)| wrong(&key, problem, mend.to_owned()))?;
+                continue;
+            }
             let setting =
                 Setting::of(&key).ok_or_else(|| wrong(&key, "there is no such setting".to_owned(), nearest(&key)))?;
             let text = as_text(&value).ok_or_else(|| {
@@ -111,6 +118,16 @@ impl Sources {
         let environment = || self.environment.get(setting.key).map(|text| (text.clone(), Source::Environment));
         let file = || self.file.get(setting.key).map(|text| (text.clone(), Source::File(self.path.clone())));
         flags.or_else(environment).or_else(file).map(|(text, source)| Given { text, source })
+    }
+
+    /// The applications of the file, in its order.
+    pub(crate) fn applications(&self) -> &[Application] {
+        &self.applications
+    }
+
+    /// The file that was read, if one was.
+    pub(super) fn path(&self) -> &Path {
+        &self.path
     }
 
     /// What was set under a key of the registry.

@@ -135,15 +135,73 @@ fn one_core_still_has_a_shard() {
 fn secret_is_shown_nowhere() {
     let flags = [("secret", vec!["hunter2".to_owned()])];
     let sources = Sources::new(flags, |_| None);
-    let settings = Settings::read(&sources, CORES, RANDOM).unwrap();
-    assert!(!format!("{settings:?}{}", in_force(&sources)).contains("hunter2"));
+    let file = "[[application]]\nid = 'shop'\nsecret = 'hunter2'\nsecret-previous = 'hunter2'";
+    let sources = sources.with_toml(Path::new("test.toml"), file).unwrap();
+    let settings = Settings::read(Role::Everything, &sources, CORES, RANDOM).unwrap();
+    let shown = format!("{settings:?}{}", in_force(&sources));
+    assert!(!shown.contains("hunter2") && shown.contains("shop: secret (hidden)"), "{shown}");
 }
 
 #[test]
 fn token_needs_a_secret_that_was_set() {
-    assert_eq!(Settings::secret_given(&Sources::default()).unwrap_err().setting, "secret");
+    let (ours, shop) = (ApplicationId::default(), ApplicationId::new("shop").unwrap());
+    assert_eq!(Settings::secret_of(&Sources::default(), &ours).unwrap_err().setting, "secret");
     let sources = Sources::new([("secret", vec!["ours".to_owned()])], |_| None);
-    assert_eq!(Settings::secret_given(&sources).unwrap(), b"ours");
+    assert_eq!(Settings::secret_of(&sources, &ours).unwrap(), b"ours");
+    let file = "[[application]]\nid = 'shop'\nsecret = 'theirs'\n[[application]]\nid = 'bank'\nkey-set = 'bank.jwks'";
+    let sources = sources.with_toml(Path::new("test.toml"), file).unwrap();
+    assert_eq!(Settings::secret_of(&sources, &shop).unwrap(), b"theirs");
+    assert_eq!(Settings::secret_of(&sources, &ours).unwrap(), b"ours");
+    let bank = Settings::secret_of(&sources, &ApplicationId::new("bank").unwrap()).unwrap_err();
+    assert!(bank.problem.contains("bank has a key set and no secret"), "{bank}");
+}
+
+#[test]
+fn application_that_makes_no_sense_is_refused_by_name() {
+    for (table, problem) in [
+        ("secret = 's'", "missing field `id`"),
+        ("id = 'a b'\nsecret = 's'", "a name is 1 to 64"),
+        ("id = 'shop'", "shop has neither a secret nor a key-set"),
+        ("id = 'shop'\nsecret = 12345", "a secret must be a text"),
+        ("id = 'shop'\nsecret = ''", "shop has an empty secret"),
+        ("id = 'shop'\nsecret-previous = 's'\nkey-set = 'k'", "shop has a secret-previous without a secret"),
+        ("id = 'shop'\nsecret = 's'\nsecrets = 't'", "unknown field `secrets`"),
+        ("id = 'shop'\nsecret = 's'\n[[application]]\nid = 'shop'\nsecret = 't'", "shop is there twice"),
+    ] {
+        let error = read(&[], &[], &format!("[[application]]\n{table}")).unwrap_err();
+        assert!(error.setting == "application" && error.problem.contains(problem), "{table}: {error}");
+    }
+    let default = "[[application]]\nid = 'default'\nsecret = 's'";
+    assert_eq!(read(&[("secret", &["t"])], &[], default).unwrap_err().setting, "secret");
+    assert!(!read(&[], &[], default).unwrap().page_mints_tokens());
+}
+
+const CLUSTER_SECRET: &str = "a cluster secret of thirty-two b";
+
+#[test]
+fn a_media_server_by_itself_needs_a_gateway_and_the_clusters_secret() {
+    let refused = |flags| read_as(Role::Media, flags, &[], "").unwrap_err().setting;
+    assert_eq!(refused(&[]), "gateway-url");
+    assert_eq!(refused(&[("gateway-url", &["ws://127.0.0.1:8080"])]), "cluster-secret");
+    assert_eq!(refused(&[("gateway-url", &["http://127.0.0.1:8080"])]), "gateway-url");
+    assert_eq!(refused(&[("cluster-secret", &["short"])]), "cluster-secret");
+    assert_eq!(refused(&[("media-name", &[""])]), "media-name");
+}
+
+#[test]
+fn one_file_serves_both_programs_and_each_takes_what_is_its_own() {
+    let file = format!(
+        "cluster-secret = '{CLUSTER_SECRET}'\ngateway-url = 'ws://127.0.0.1:8080'\nsecret = 'ours'\nudp-port = 7\ndrain-s = 5\n"
+    );
+    let gateway = read_as(Role::Gateway, &[], &[], &file).unwrap();
+    assert_eq!((gateway.listen.port(), gateway.udp_port, gateway.apart.is_some()), (8080, UDP_PORT, false));
+    assert_eq!(gateway.secret, Secret::Given(b"ours".to_vec()));
+    assert_eq!(gateway.cluster_secret.unwrap().bytes(), CLUSTER_SECRET.as_bytes());
+    let media = read_as(Role::Media, &[], &[], &file).unwrap();
+    assert_eq!((media.listen.port(), media.udp_port), (8081, 7));
+    assert_eq!(media.apart.unwrap().drain, Duration::from_secs(5));
+    let everything = read_as(Role::Everything, &[], &[], &file).unwrap();
+    assert!(everything.cluster_secret.is_none() && everything.apart.is_none());
 }
 
 #[test]
@@ -158,8 +216,17 @@ fn read(
     environment: &[(&str, &str)],
     file: &str,
 ) -> Result<Settings, SettingsError> {
+    read_as(Role::Everything, flags, environment, file)
+}
+
+fn read_as(
+    role: Role,
+    flags: &[(&'static str, &[&str])],
+    environment: &[(&str, &str)],
+    file: &str,
+) -> Result<Settings, SettingsError> {
     let flags = flags.iter().map(|(key, values)| (*key, values.iter().map(|&value| value.to_owned()).collect()));
     let of = |name: &str| environment.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned());
     let sources = Sources::new(flags, of).with_toml(Path::new("test.toml"), file)?;
-    Settings::read(&sources, CORES, RANDOM)
+    Settings::read(role, &sources, CORES, RANDOM)
 }

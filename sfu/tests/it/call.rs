@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use tidewire_core::codec::Codec;
 use tidewire_core::handshake::{Fingerprint, Profile};
 use tidewire_core::id::{ApplicationId, ChannelKey, ChannelName, ConnectionId, ConnectionKey, MediaId, ShardId};
 use tidewire_core::machine::Budget;
@@ -31,7 +32,7 @@ impl Default for Wishes {
 pub(crate) struct Call {
     pub(crate) world: World<SessionTable>,
     pub(crate) control: Control,
-    server: SocketAddr,
+    pub(crate) server: SocketAddr,
     clients: u16,
 }
 
@@ -52,12 +53,23 @@ impl Call {
 
     /// Opens a publisher of audio and video on `channel`; returns its key.
     pub(crate) fn publish(&mut self, channel: &str, wishes: Wishes, until: Instant) -> ConnectionKey {
+        self.publish_as(channel, MediaId::main(), Codec::Vp8, wishes, until)
+    }
+
+    /// The same under this media id, and with this video codec.
+    pub(crate) fn publish_as(
+        &mut self,
+        channel: &str,
+        media_id: MediaId,
+        video: Codec,
+        wishes: Wishes,
+        until: Instant,
+    ) -> ConnectionKey {
         let client = self.client(wishes);
-        let (channel, media_id) =
-            (ChannelKey::new(ApplicationId::default(), ChannelName::new(channel).unwrap()), MediaId::main());
-        let (connection, offer) = (key_of(&client), client.offer_to_send());
+        let channel = channel_key(channel);
+        let (connection, offer) = (key_of(&client), client.offer_to_send_in(video));
         let (answer, id) = self.open(Request::OpenUpstream { connection, channel, media_id, offer });
-        let publisher = client.publisher(&answer, self.server, until).unwrap();
+        let publisher = client.publisher_in(video, &answer, self.server, until).unwrap();
         self.world.actors.push(Actor { connection: id, media: Media::Publishes(publisher) });
         connection
     }
@@ -65,8 +77,7 @@ impl Call {
     /// Opens a viewer of `channel`; returns its key.
     pub(crate) fn watch(&mut self, channel: &str, wishes: Wishes) -> ConnectionKey {
         let client = self.client(wishes);
-        let (channel, media_id) =
-            (ChannelKey::new(ApplicationId::default(), ChannelName::new(channel).unwrap()), MediaId::main());
+        let (channel, media_id) = (channel_key(channel), MediaId::main());
         let (connection, offer) = (key_of(&client), client.offer_to_receive());
         let (answer, id) = self.open(Request::OpenDownstream { connection, channel, media_id, offer });
         let viewer = client.viewer(&answer, self.server).unwrap();
@@ -116,6 +127,10 @@ impl Call {
     }
 }
 
-fn key_of(client: &Client) -> ConnectionKey {
+pub(crate) fn channel_key(name: &str) -> ChannelKey {
+    ChannelKey::new(ApplicationId::default(), ChannelName::new(name).unwrap())
+}
+
+pub(crate) fn key_of(client: &Client) -> ConnectionKey {
     ConnectionKey(u128::from(client.number) << 64)
 }

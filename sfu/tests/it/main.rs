@@ -4,7 +4,9 @@
 mod abuse;
 mod call;
 mod forwarding;
+mod guest;
 mod lifecycle;
+mod meeting;
 mod network;
 mod nonces;
 mod overload;

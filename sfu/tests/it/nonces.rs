@@ -6,13 +6,17 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use proptest::prelude::*;
+use tidewire_core::codec::Codec;
 use tidewire_core::demux::{self, Class};
+use tidewire_core::id::MediaId;
 use tidewire_core::machine::Path;
+use tidewire_core::message::{Request, Response};
 use tidewire_core::rtp::Header;
 use tidewire_core::sim::Link;
 use tidewire_core::time::Instant;
 
 use crate::call::{Call, Wishes};
+use crate::guest::{Guest, Pending, wants};
 
 /// Nonces of one direction: the viewer (which stands for its key), the SSRC, the 16-bit sequence number.
 ///
@@ -67,5 +71,36 @@ proptest! {
         let sent = call.world.sent.take().unwrap();
         note(&mut seen, sent);
         prop_assert!(seen.len() > 100);
+    }
+
+    #[test]
+    fn no_nonce_seals_two_contents_on_a_downstream_that_changes(
+        seed: u64,
+        loss in 0u64..200_000,
+        changes in prop::collection::vec((0usize..8, any::<bool>(), 0u64..200), 1..12),
+        packets_per_ms in prop::option::of(1u64..4),
+    ) {
+        let link = Link { loss, doubling: 50_000, delay: Duration::from_millis(15), jitter: Duration::from_millis(40) };
+        let mut call = Call::new(seed, link);
+        call.world.sent = Some(Vec::new());
+        call.publish("sea", Wishes::default(), Instant::from_millis(20_000));
+        let mut guest = Guest::join(&mut call, "sea", &["main"]);
+        call.world.slow_down(packets_per_ms);
+        for (wanted, answers, pause) in changes {
+            // Each bit is a want; the publisher of `main` may be another each time.
+            let all = ["main", "a", "b"];
+            let wanted: Vec<_> = (0..3).filter(|bit| wanted >> bit & 1 == 1).map(|bit| all[bit]).collect();
+            let request = Request::ChangeDownstream { connection: guest.key, wants: wants(&wanted) };
+            if let Response::Offered { revision, offer, sections } = call.request(request) && answers {
+                guest.answer(&mut call, &Pending { revision, offer, sections });
+            }
+            call.run(Duration::from_millis(pause));
+            if pause % 3 == 0 {
+                let media_id = MediaId::new(all[pause as usize / 3 % 3]).unwrap();
+                call.publish_as("sea", media_id, Codec::Vp8, Wishes::default(), Instant::from_millis(20_000));
+            }
+        }
+        call.run(Duration::from_millis(1_000));
+        note(&mut Seen::new(), call.world.sent.take().unwrap());
     }
 }

@@ -1,11 +1,12 @@
 //! A channel as its members see it: who is there, what is published, what one may do.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::id::{ChannelName, Label, MediaId, UpstreamId};
 
 /// A channel as a joiner finds it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Channel {
     pub channel: ChannelName,
@@ -16,7 +17,7 @@ pub struct Channel {
 }
 
 /// A client as others see it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Member {
     pub client_id: Label,
@@ -35,7 +36,7 @@ pub struct Member {
 }
 
 /// Media that can be watched in a channel.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Upstream {
     pub upstream: UpstreamId,
@@ -51,7 +52,7 @@ pub struct Upstream {
 }
 
 /// What an upstream says of itself.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct UpstreamState {
     pub audio_muted: bool,
@@ -62,7 +63,7 @@ pub struct UpstreamState {
 }
 
 /// Where pictures come from.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum Content {
     #[default]
@@ -71,7 +72,7 @@ pub enum Content {
 }
 
 /// What a member may do in a channel.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Rights {
     pub send_audio: bool,
@@ -86,7 +87,7 @@ pub struct Rights {
 }
 
 /// What is to change of a member's rights; what is left out stays.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct RightsChange {
     #[serde(skip_serializing_if = "Option::is_none")]

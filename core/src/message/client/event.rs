@@ -1,5 +1,6 @@
 //! What happened: to a channel, or to this client alone.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::channel::{Channel, Member, Rights, Upstream};
@@ -9,7 +10,7 @@ use crate::id::{ChannelName, ConnectionKey, Label, UpstreamId};
 use crate::message::media::CloseReason;
 
 /// What happened. Of each channel, in the order in which it happened there.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "type", rename_all = "camelCase", rename_all_fields = "camelCase")]
 pub enum Event {
     Joined {
@@ -85,7 +86,7 @@ pub enum Event {
 }
 
 /// A media section of an offer that carries something.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Section {
     pub mid: String,
@@ -95,7 +96,7 @@ pub struct Section {
 }
 
 /// Why a member is not in a channel any more.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum LeaveReason {
     Left,

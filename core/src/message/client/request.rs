@@ -1,12 +1,13 @@
 //! What a client asks.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::channel::{RightsChange, UpstreamState};
 use crate::id::{ChannelName, ConnectionKey, Label, LinkKey, MediaId, UpstreamId};
 
 /// What a client asks. Every request is answered once, by a reply or a refusal.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "type", rename_all = "camelCase", rename_all_fields = "camelCase")]
 pub enum Request {
     /// Must be the first frame of a new client. `token` is of type `register`; every channel that it names is joined.
@@ -128,7 +129,7 @@ pub enum Request {
 }
 
 /// What a downstream is to carry.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Want {
     #[serde(flatten)]
@@ -140,7 +141,7 @@ pub struct Want {
 }
 
 /// An upstream (the want ends with it), or a media id (the want waits for a publisher, and for the next).
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum Source {
     Upstream(UpstreamId),
@@ -152,7 +153,7 @@ fn yes() -> bool {
 }
 
 /// The content of a message.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum Payload {
     Text(String),

@@ -1,5 +1,6 @@
 //! What a client is told: one reply to each request, and events between them.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::channel::{Channel, Member};
@@ -7,7 +8,7 @@ use super::event::Event;
 use crate::id::{ConnectionKey, LinkKey, UpstreamId};
 
 /// What the gateway tells a client.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "type", rename_all = "camelCase", rename_all_fields = "camelCase")]
 pub enum Told {
     /// The client goes on. Not numbered; what lies beyond `seen` is to be sent again.
@@ -40,7 +41,7 @@ pub enum Told {
 }
 
 /// What came of a request.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "type", rename_all = "camelCase", rename_all_fields = "camelCase")]
 pub enum Reply {
     Done,
@@ -71,7 +72,7 @@ pub enum Reply {
 }
 
 /// Why a client is over.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum EndReason {
     Unregistered,

@@ -12,7 +12,7 @@ const KEY: ConnectionKey = ConnectionKey(7);
 
 fn who(name: &str) -> Claims {
     let text = token::mint(b"secret", &channel(name), Duration::from_secs(60), 1_000);
-    token::verify(b"secret", &text, 1_000).unwrap()
+    token::verify(&token::Applications::of_secret(b"secret"), &text, 1_000).unwrap()
 }
 
 fn empty(connections_max: usize) -> Hall {

@@ -2,11 +2,14 @@
 //!
 //! `cargo xtask reference` runs these tests in the mode that writes the pages instead.
 
+mod wire;
+
 use std::fmt::Write;
 use std::path::Path;
 use std::process::Command;
 
 use tidewire_core::count::{Counter, Discard};
+use tidewire_gateway::link::switchboard::Overview;
 use tidewire_gateway::problem::Code;
 use tidewire_net::count::{IoCounter, ShardGauge};
 
@@ -28,6 +31,10 @@ fn counters_page_lists_every_counter_and_discard() {
     page += GAUGES_HEAD;
     for gauge in ShardGauge::ALL {
         row(&mut page, &[&code(gauge.name()), gauge.help().trim()]);
+    }
+    page += GATEWAY_HEAD;
+    for (name, help, _) in Overview::default().named() {
+        row(&mut page, &[&code(name), help]);
     }
     settle("counters.md", &page);
 }
@@ -83,6 +90,15 @@ const GAUGES_HEAD: &str = "
 ## Gauges
 
 Each as `tidewire_<name>{shard=\"<number>\"}`. They fall again; asking for them does not change them.
+
+| name | meaning |
+| --- | --- |
+";
+
+const GATEWAY_HEAD: &str = "
+## Gauges of a gateway
+
+Each as `tidewire_<name>`, of `tidewire gateway` and of everything in one process.
 
 | name | meaning |
 | --- | --- |

@@ -1,0 +1,55 @@
+// Firefox with a camera and a microphone of its own making, driven over WebDriver BiDi.
+
+import puppeteer from "puppeteer-core";
+
+import { Client, servePages } from "./client.mjs";
+import { token } from "./server.mjs";
+
+const preferences = {
+  "media.navigator.streams.fake": true,
+  "media.navigator.permission.disabled": true,
+  "media.autoplay.default": 0,
+};
+
+export class Firefox {
+  #browser;
+  #pages;
+  #faults = [];
+
+  static async start() {
+    const firefox = new Firefox();
+    firefox.#pages = await servePages();
+    firefox.#browser = await puppeteer.launch({
+      browser: "firefox",
+      executablePath: process.env.FIREFOX_BIN ?? "/usr/bin/firefox-esr",
+      headless: true,
+      extraPrefsFirefox: preferences,
+    });
+    return firefox;
+  }
+
+  /** A new client of `server` in `channel`, on a page of another origin. */
+  async client(server, channel) {
+    const page = await this.#browser.newPage();
+    page.on("pageerror", (error) => this.#faults.push(error.stack ?? error.message));
+    await page.goto(this.#pages.origin);
+    await page.waitForFunction(() => window.client);
+    return new Client(page, server, channel, await token(channel));
+  }
+
+  /** What went wrong on pages since the last call. */
+  faults() {
+    return this.#faults.splice(0);
+  }
+
+  async closeTabs() {
+    const [first, ...others] = await this.#browser.pages();
+    await first.goto("about:blank");
+    await Promise.all(others.map((page) => page.close()));
+  }
+
+  async stop() {
+    await this.#browser.close();
+    this.#pages.close();
+  }
+}

@@ -1,0 +1,43 @@
+//! `tidewire gateway`: signalling alone, for media servers that come to it by `/v1/media`.
+//!
+//! When it ends, media servers and the media that flows through them are left alone.
+
+use std::net::TcpListener;
+
+use anyhow::Result;
+use tidewire_gateway::limits::MEDIA_LEASE;
+use tidewire_gateway::{Exchange, Gateway, media_routes};
+
+use super::{Start, end, stop_http, until_told};
+use crate::health::{self, Readiness};
+use crate::http::Server;
+use crate::settings::ClusterSecret;
+use crate::shutdown::Signals;
+use crate::{metrics, tls};
+
+pub(super) async fn serve(start: &Start, listener: TcpListener) -> Result<()> {
+    let mut signals = Signals::listen()?;
+    let listening = listener.local_addr()?;
+    let tls = tls::config(&start.settings.tls, &start.names(listening))?;
+
+    let (exchange, link, events) = Exchange::start(MEDIA_LEASE, None);
+    let gateway = Gateway::new(start.gateway_config()?, link, events);
+    let secret = start.settings.cluster_secret.as_ref().map(ClusterSecret::bytes);
+
+    let readiness = Readiness::default();
+    let routes = gateway
+        .router()
+        .merge(media_routes(exchange.clone(), secret))
+        .merge(health::routes(readiness.clone()))
+        .merge(metrics::routes([metrics::of_fleet(exchange)]));
+    let mut server = Server::start(listener, tls, routes)?;
+    readiness.begin();
+    start.report(None, None, listening)?;
+
+    let told = until_told(&mut signals, &mut server).await;
+    readiness.end();
+    if told.is_ok() {
+        end(stop_http(server), signals).await;
+    }
+    told
+}
