@@ -226,9 +226,9 @@ export class Viewer extends Show {
   }
 
   #buildPoster() {
-    this.says = h("h2", { role: "status" });
+    this.says = h("h2");
     this.detail = h("p");
-    this.poster.append(waves(), this.says, this.detail);
+    this.poster.append(waves(), h("div", { role: "status" }, this.says, this.detail));
     this.tap = h("button.tap", { type: "button", hidden: true, onclick: () => this.#setSound({ isMuted: false }) }, icon("volumeOff"), "Turn sound on");
     this.frame.stage.append(this.tap);
   }

@@ -28,7 +28,7 @@ export class Chat {
   message({ key, name, text, mine }) {
     const now = new Date();
     const goesOn = this.#last?.key === key && now - this.#last.at < GROUP_MS;
-    const line = h("li.said", { dataset: { mine: String(mine) } });
+    const line = h("div.said", { dataset: { mine: String(mine) } });
     if (!goesOn) line.append(h("p.who", {}, h("b", {}, mine ? "You" : name), " ", h("time", { dateTime: now.toISOString() }, clock(now))));
     line.append(h("p.text", {}, ...linked(text)));
     this.#append(line);
@@ -39,7 +39,7 @@ export class Chat {
   /** Something that happened, as “Ada joined”. */
   line(text) {
     const now = new Date();
-    this.#append(h("li.happened", {}, text, " ", h("time", { dateTime: now.toISOString() }, clock(now))));
+    this.#append(h("p.happened", {}, text, " ", h("time", { dateTime: now.toISOString() }, clock(now))));
     this.#last = undefined;
   }
 

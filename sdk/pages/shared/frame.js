@@ -16,7 +16,7 @@ export class Frame {
     this.tiles = h("ul.tiles", { id: "tiles", "aria-label": `People in the ${label}` });
     this.overflow = h("div.overflow", { hidden: true });
     this.stage = h("main.stage", {}, this.tiles, this.overflow);
-    this.log = h("ol.log", { role: "log", "aria-label": "What was said", tabIndex: 0 });
+    this.log = h("div.log", { role: "log", "aria-label": "What was said", tabIndex: 0 });
     this.write = writeForm();
     this.people = h("ul.people.scroll", { id: "people" });
     this.explanation = h("div.scroll", { id: "explanation", tabIndex: 0 });
@@ -27,7 +27,7 @@ export class Frame {
     this.bar = h("div.bar", { id: "bar", role: "toolbar", "aria-label": label });
     this.root = h("div.inside", { dataset: { label } },
       h("header.channel-head", {}, this.lead, h("div.where", {}, this.title, this.count), this.end),
-      this.banner, this.stage, this.side, this.bar);
+      this.banner, this.stage, this.side, h("section.foot", { "aria-label": "Controls" }, this.bar));
   }
 
   show() {
