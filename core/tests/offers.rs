@@ -33,8 +33,7 @@ fn sections(ssrcs: &[Option<u32>]) -> Vec<OwnSection> {
 }
 
 fn answer(rtc: &mut Rtc, version: u32, sections: &[OwnSection]) -> Answered {
-    // str0m answers "passive" where it is left the choice, against RFC 5763 5; so here it is told.
-    let offer = offer(version, sections).replace("a=setup:actpass", "a=setup:passive");
+    let offer = offer(version, sections);
     let offer = SdpOffer::from_sdp_string(&offer).unwrap();
     let answer = rtc.sdp_api().accept_offer(offer).unwrap().to_sdp_string();
     read_answer(&answer, sections).unwrap_or_else(|error| panic!("{error}: {answer}"))

@@ -105,8 +105,9 @@ impl Sdp {
         self.line(format_args!("a=ice-lite"));
         self.line(format_args!("a=ice-options:trickle"));
         self.end(local);
-        // RFC 8842 5.5: so in every offer, whatever the answer to the first has settled.
-        self.line(format_args!("a=setup:actpass"));
+        // RFC 8842 5.5 wants `actpass`, which leaves the choice to the answerer. This end can only be the DTLS server, and
+        // not every answerer chooses as RFC 5763 5 recommends; so it is said.
+        self.line(format_args!("a=setup:passive"));
     }
 
     fn offered_head(&mut self, section: &OwnSection, body: &Body) {

@@ -78,9 +78,9 @@ async fn first_frame(socket: &mut WebSocket) -> Option<Utf8Bytes> {
 }
 
 /// Registers or resumes. What a resumed client is greeted with stands outside the numbering.
-fn greet(shared: &Arc<Shared>, text: &str) -> Result<(Attendance, Option<Told>), Told> {
+fn greet(shared: &Arc<Shared>, text: &str) -> Result<(Attendance, Option<Told>), Box<Told>> {
     let Incoming { n, request, .. } = Incoming::read(text).unwrap_or_default();
-    let refuse_with = |problem: Problem| problem.told(n.unwrap_or_default());
+    let refuse_with = |problem: Problem| Box::new(problem.told(n.unwrap_or_default()));
     match (n, request) {
         (None, Some(Ok(Ask::Resume { key, seen }))) => resume(shared, key, seen),
         (Some(1), Some(Ok(Ask::Register { token, user_alias, device_alias, tag, agent }))) => {
@@ -104,10 +104,10 @@ fn register(shared: &Arc<Shared>, token: &str, introduction: Introduction) -> Re
     Ok(Attendance { shared: Arc::clone(shared), client, socket, notify })
 }
 
-fn resume(shared: &Arc<Shared>, client: LinkKey, seen: u64) -> Result<(Attendance, Option<Told>), Told> {
+fn resume(shared: &Arc<Shared>, client: LinkKey, seen: u64) -> Result<(Attendance, Option<Told>), Box<Told>> {
     let mut floor = shared.floor();
     let socket = floor.number();
-    let seen = floor.hall.resume(client, seen, socket).map_err(|reason| Told::Ended { reason })?;
+    let seen = floor.hall.resume(client, seen, socket).map_err(|reason| Box::new(Told::Ended { reason }))?;
     let notify = floor.attend(client, socket);
     Ok((Attendance { shared: Arc::clone(shared), client, socket, notify }, Some(Told::Resumed { seen })))
 }

@@ -145,7 +145,7 @@ impl Caller {
             match n.map(|n| self.inbox.take(n)) {
                 Some(Arrived::Again) => continue,
                 Some(Arrived::Gap) => panic!("a frame is missing before {text}"),
-                Some(Arrived::New) if self.inbox.seen() % 32 == 0 => self.acknowledge().await,
+                Some(Arrived::New) if self.inbox.seen().is_multiple_of(32) => self.acknowledge().await,
                 Some(Arrived::New) | None => {}
             }
             if let Some(told) = m {
