@@ -56,7 +56,7 @@ fn lines(form: Form, finding: &Finding) -> String {
     for (name, said) in [("costs", &finding.costs), ("mend", &finding.mend)] {
         if let Some(said) = said {
             // A String takes every line.
-            write!(text, "  {:15}  {name:<14}  {said}\n", "").unwrap_or_default();
+            writeln!(text, "  {:15}  {name:<14}  {said}", "").unwrap_or_default();
         }
     }
     text
