@@ -14,11 +14,12 @@ use axum::routing::get;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric, NoLabelSet, text};
 use prometheus_client::metrics::MetricType;
+use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::Registry;
 use tidewire_core::count::{Counter, Discard};
 use tidewire_core::id::ShardId;
-use tidewire_gateway::Exchange;
+use tidewire_gateway::{Exchange, Gateway};
 use tidewire_net::count::{IoCounter, ShardGauge};
 
 /// What everybody who counts published last.
@@ -61,17 +62,48 @@ pub(crate) fn of_fleet(exchange: Exchange) -> Box<dyn Collector> {
     Box::new(Fleet(exchange))
 }
 
+/// What a gateway knows of its clients.
+pub(crate) fn of_hall(gateway: Gateway) -> Box<dyn Collector> {
+    Box::new(Hall(gateway))
+}
+
+struct Hall(Gateway);
+
+impl fmt::Debug for Hall {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Hall(..)")
+    }
+}
+
+impl Collector for Hall {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let figures = self.0.figures();
+        for (name, help, value) in figures.present() {
+            gauge(&mut encoder, name, help, value)?;
+        }
+        for (name, help, value) in figures.counted() {
+            let metric = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
+            ConstCounter::new(value).encode(metric)?;
+        }
+        Ok(())
+    }
+}
+
 #[derive(Debug)]
 struct Fleet(Exchange);
 
 impl Collector for Fleet {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
         for (name, help, value) in self.0.overview().named() {
-            let metric = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
-            ConstGauge::new(i64::try_from(value).unwrap_or(i64::MAX)).encode(metric)?;
+            gauge(&mut encoder, name, help, value)?;
         }
         Ok(())
     }
+}
+
+fn gauge(encoder: &mut DescriptorEncoder<'_>, name: &str, help: &str, value: usize) -> fmt::Result {
+    let metric = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
+    ConstGauge::new(i64::try_from(value).unwrap_or(i64::MAX)).encode(metric)
 }
 
 struct Published(Box<dyn Fn() -> Counts + Send + Sync>);

@@ -29,7 +29,8 @@ pub(super) async fn serve(start: &Start, listener: TcpListener) -> Result<()> {
     let gateway = Gateway::new(start.gateway_config()?, link, events);
 
     let readiness = Readiness::default();
-    let collectors = [metrics::of_media(media.counts()), metrics::of_fleet(exchange)];
+    let collectors =
+        [metrics::of_media(media.counts()), metrics::of_fleet(exchange), metrics::of_hall(gateway.clone())];
     let routes = gateway.router().merge(health::routes(readiness.clone())).merge(metrics::routes(collectors));
     // Ends with the runtime.
     drop(tokio::spawn(overload::watch(media.counts())));
@@ -44,6 +45,7 @@ pub(super) async fn serve(start: &Start, listener: TcpListener) -> Result<()> {
         return told;
     }
     let in_order = async {
+        gateway.shut_down();
         media.stop().await;
         stop_http(server).await;
     };

@@ -29,7 +29,7 @@ pub(super) async fn serve(start: &Start, listener: TcpListener) -> Result<()> {
         .router()
         .merge(media_routes(exchange.clone(), secret))
         .merge(health::routes(readiness.clone()))
-        .merge(metrics::routes([metrics::of_fleet(exchange)]));
+        .merge(metrics::routes([metrics::of_fleet(exchange), metrics::of_hall(gateway.clone())]));
     let mut server = Server::start(listener, tls, routes)?;
     readiness.begin();
     start.report(None, None, listening)?;
@@ -37,7 +37,11 @@ pub(super) async fn serve(start: &Start, listener: TcpListener) -> Result<()> {
     let told = until_told(&mut signals, &mut server).await;
     readiness.end();
     if told.is_ok() {
-        end(stop_http(server), signals).await;
+        let in_order = async {
+            gateway.shut_down();
+            stop_http(server).await;
+        };
+        end(in_order, signals).await;
     }
     told
 }

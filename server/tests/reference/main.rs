@@ -9,6 +9,7 @@ use std::path::Path;
 use std::process::Command;
 
 use tidewire_core::count::{Counter, Discard};
+use tidewire_gateway::Figures;
 use tidewire_gateway::link::switchboard::Overview;
 use tidewire_gateway::problem::Code;
 use tidewire_net::count::{IoCounter, ShardGauge};
@@ -34,6 +35,14 @@ fn counters_page_lists_every_counter_and_discard() {
     }
     page += GATEWAY_HEAD;
     for (name, help, _) in Overview::default().named() {
+        row(&mut page, &[&code(name), help]);
+    }
+    let figures = Figures::default();
+    for (name, help, _) in figures.present() {
+        row(&mut page, &[&code(name), help]);
+    }
+    page += "\n## Counters of a gateway\n\nEach as `tidewire_<name>_total`.\n\n| name | meaning |\n| --- | --- |\n";
+    for (name, help, _) in figures.counted() {
         row(&mut page, &[&code(name), help]);
     }
     settle("counters.md", &page);
