@@ -24,8 +24,12 @@ pub const SDP_LEN_MAX: usize = 256 * 1024;
 /// Codecs (payload types) kept of one media section; browsers offer about 30, the 7-bit space holds 128.
 pub const FORMATS_MAX: usize = 64;
 
-/// SSRCs that one connection may send RTP from, and as many for RTCP: three encodings and their RTX for each of ten upstreams.
+/// SSRCs that one connection may send RTP from: three encodings and their RTX for each of ten upstreams.
 pub const SSRCS_PER_CONNECTION_MAX: usize = 64;
+
+/// SSRCs that one connection may send RTCP from: Firefox reports on each section of a downstream under one of its own, and some
+/// of them change.
+pub const REPORTERS_PER_CONNECTION_MAX: usize = MEDIA_SECTIONS_MAX + 32;
 
 /// Letters that wait for one handshake thread: 1,000 viewers that join at once send four datagrams each.
 pub const HANDSHAKE_QUEUE_LEN: usize = 4096;

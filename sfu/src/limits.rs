@@ -6,7 +6,8 @@
 //! the cryptographic library takes their memory from the system by itself.
 
 use tidewire_core::limits::{
-    AUDIO_RING, FORMATS_MAX, PATHS_PER_CONNECTION_MAX, ROUND_LEN_MAX, SOURCES_MAX, SSRCS_PER_CONNECTION_MAX, VIDEO_RING,
+    AUDIO_RING, FORMATS_MAX, PATHS_PER_CONNECTION_MAX, REPORTERS_PER_CONNECTION_MAX, ROUND_LEN_MAX, SOURCES_MAX,
+    SSRCS_PER_CONNECTION_MAX, VIDEO_RING,
 };
 use tidewire_core::machine::Path;
 use tidewire_core::negotiate::{Format, Source};
@@ -30,7 +31,7 @@ pub const BYTES_PER_VIEWER_MAX: usize = CONNECTION
     + 2 * HALF_EMPTY * (4 + 8 + 1);
 
 /// Bytes of each further stream that a viewer gets, of a publication that nobody else watches.
-pub const BYTES_PER_STREAM_MAX: usize = HALF_EMPTY * (size_of::<Stream>() + size_of::<(TrackKey, u8)>())
+pub const BYTES_PER_STREAM_MAX: usize = HALF_EMPTY * (size_of::<Stream>() + size_of::<(TrackKey, u8)>() + RTCP_WINDOW + 4)
     + section(FORMATS_USUAL, 1)
     // The publication, in a table with a byte of its own, and the smallest roll of those who watch it: four numbers in a list
     // and four in a table.
@@ -71,7 +72,7 @@ pub const BYTES_AHEAD_MAX: usize = CHUNK_LEN
 pub const BYTES_HOSTILE_MAX: usize = 4 * 256
     + 2 * section(FORMATS_MAX, SOURCES_MAX)
     + replay(SSRCS_PER_CONNECTION_MAX, RTP_WINDOW)
-    + replay(SSRCS_PER_CONNECTION_MAX, RTCP_WINDOW)
+    + replay(REPORTERS_PER_CONNECTION_MAX, RTCP_WINDOW)
     + paths(PATHS_PER_CONNECTION_MAX);
 
 /// Any connection: its place, four keys (SRTP and SRTCP, either way), 8 credentials of up to 32 bytes (two of each end, and

@@ -11,14 +11,15 @@ use super::transform::{PacketId, Transform};
 use super::{RTCP_CLEAR_LEN, rtcp_ssrc};
 use crate::count::Discard;
 use crate::handshake::{MasterKey, Profile};
+use crate::limits::{REPORTERS_PER_CONNECTION_MAX, SSRCS_PER_CONNECTION_MAX};
 use crate::rtp;
 
 /// The receiving direction of one connection.
 pub struct Inbound {
     rtp: Transform,
     rtcp: Transform,
-    rtp_streams: Streams<RTP_WORDS>,
-    rtcp_streams: Streams<RTCP_WORDS>,
+    rtp_streams: Streams<RTP_WORDS, SSRCS_PER_CONNECTION_MAX>,
+    rtcp_streams: Streams<RTCP_WORDS, REPORTERS_PER_CONNECTION_MAX>,
 }
 
 /// An RTP packet that authenticated.

@@ -6,10 +6,9 @@
 use super::replay::Window;
 use super::transform::PacketId;
 use crate::count::Discard;
-use crate::limits::SSRCS_PER_CONNECTION_MAX;
 
 #[derive(Debug, Default)]
-pub(super) struct Streams<const WORDS: usize> {
+pub(super) struct Streams<const WORDS: usize, const STREAMS_MAX: usize> {
     /// Parallel to `windows`, apart from them so that the walk stays in a few cache lines.
     ssrcs: Vec<u32>,
     windows: Vec<Window<WORDS>>,
@@ -17,13 +16,13 @@ pub(super) struct Streams<const WORDS: usize> {
     recent: usize,
 }
 
-impl<const WORDS: usize> Streams<WORDS> {
+impl<const WORDS: usize, const STREAMS_MAX: usize> Streams<WORDS, STREAMS_MAX> {
     /// The window of an SSRC; none if it is new and there is room for it.
     pub(super) fn window(&mut self, ssrc: u32) -> Result<Option<&mut Window<WORDS>>, Discard> {
         if self.ssrcs.get(self.recent) != Some(&ssrc) {
             match self.ssrcs.iter().position(|&known| known == ssrc) {
                 Some(place) => self.recent = place,
-                None if self.ssrcs.len() < SSRCS_PER_CONNECTION_MAX => return Ok(None),
+                None if self.ssrcs.len() < STREAMS_MAX => return Ok(None),
                 None => return Err(Discard::TooManySsrcs),
             }
         }

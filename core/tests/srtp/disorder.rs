@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 use tidewire_core::count::Discard;
 use tidewire_core::handshake::Profile;
-use tidewire_core::limits::SSRCS_PER_CONNECTION_MAX;
+use tidewire_core::limits::{REPORTERS_PER_CONNECTION_MAX, SSRCS_PER_CONNECTION_MAX};
 use tidewire_core::srtp::Opened;
 
 use crate::fixture::{SSRC, ends, open_rtp, rtcp, rtp, seal_rtcp, seal_rtp};
@@ -54,11 +54,15 @@ fn streams_are_bounded_and_give_their_place_back() {
     let limit = SSRCS_PER_CONNECTION_MAX as u32;
     for ssrc in 0..limit {
         assert!(open_rtp(&mut inbound, &mut seal_rtp(&outbound, 1, &rtp(ssrc, 1, b"x"))).is_ok());
+    }
+    // A viewer may report on more streams than a publisher may send.
+    let reporters = REPORTERS_PER_CONNECTION_MAX as u32;
+    for ssrc in 0..reporters {
         assert!(inbound.open_rtcp(&mut seal_rtcp(&mut outbound, &rtcp(ssrc, b"feedback"))).is_ok());
     }
     let mut one_more = seal_rtp(&outbound, 1, &rtp(limit, 1, b"x"));
     assert_eq!(open_rtp(&mut inbound, &mut one_more), Err(Discard::TooManySsrcs));
-    let mut feedback = seal_rtcp(&mut outbound, &rtcp(limit, b"feedback"));
+    let mut feedback = seal_rtcp(&mut outbound, &rtcp(reporters, b"feedback"));
     assert_eq!(inbound.open_rtcp(&mut feedback), Err(Discard::TooManySsrcs));
 
     inbound.forget(17);
