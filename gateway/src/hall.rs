@@ -33,7 +33,7 @@ use crate::problem::{Code, Problem};
 use crate::token::Claims;
 use book::Book;
 use clients::{Fresh, Introduction};
-use effects::{Caller, Effect, Ticket};
+use effects::{Caller, Cause, Effect, Ticket};
 use line::Line;
 
 pub use line::Taken;
@@ -112,6 +112,9 @@ pub struct Hall {
     lines: BTreeMap<LinkKey, Line>,
     room: Room,
     asks: VecDeque<(Request, Ticket)>,
+    /// Downstreams with a question for which nobody waits, and how many such questions are out.
+    due: BTreeSet<ConnectionKey>,
+    turns_out: usize,
     /// Connections to end at the media server: kept until the question is on its way.
     hang_ups: BTreeSet<ConnectionKey>,
     /// Clients for whom there is something to take.
@@ -126,6 +129,8 @@ impl Hall {
             lines: BTreeMap::new(),
             room,
             asks: VecDeque::new(),
+            due: BTreeSet::new(),
+            turns_out: 0,
             hang_ups: BTreeSet::new(),
             woken: BTreeSet::new(),
             given_up: (0, 0),
@@ -230,13 +235,16 @@ impl Hall {
 
     /// The answer to a question that was polled, or why there is none.
     pub fn settle(&mut self, ticket: Ticket, response: Result<Response, Problem>) {
+        if let Ticket::Offer { cause: Cause::Others, .. } = ticket {
+            self.turns_out = self.turns_out.saturating_sub(1);
+        }
         let effects = match ticket {
             Ticket::Open(key, Some(to)) => upstreams::settle_open(&self.book, key, to, response),
             Ticket::Restart { key, generation, remote, to: Some(to) } => {
                 upstreams::settle_restart(&self.book, key, generation, remote, to, response)
             }
-            Ticket::Offer { key, load, wants, to, is_first } => {
-                let offered = downstreams::Offered { key, load, wants, to, is_first, response };
+            Ticket::Offer { key, load, wants, to, cause } => {
+                let offered = downstreams::Offered { key, load, wants, to, cause, response };
                 downstreams::settle_offer(&self.book, offered)
             }
             Ticket::Answer(key, to) => downstreams::settle_answer(&self.book, key, to, response),
@@ -297,7 +305,30 @@ impl Hall {
     }
 
     pub fn poll_ask(&mut self) -> Option<(Request, Ticket)> {
+        if self.asks.is_empty() {
+            self.take_turns();
+        }
         self.asks.pop_front()
+    }
+
+    /// The link has no room for a question. Says whether it can wait: then it is asked again in its turn.
+    pub fn put_off(&mut self, ticket: &Ticket) -> bool {
+        let Ticket::Offer { key, cause: Cause::Others, .. } = ticket else { return false };
+        self.turns_out = self.turns_out.saturating_sub(1);
+        for effect in downstreams::put_off(&self.book, *key) {
+            self.book.execute(effect);
+        }
+        self.due.insert(*key);
+        true
+    }
+
+    /// Whoever waits for this answer does so no longer. The answer itself is still to be settled, since the media server
+    /// will have done what it was asked.
+    pub fn tire(&mut self, ticket: &mut Ticket, problem: &Problem) {
+        if let Ticket::Offer { to, .. } = ticket {
+            let tired = std::mem::take(to);
+            self.carry_out(tired.into_iter().map(|caller| Effect::Answer(caller, Err(problem.clone()))).collect());
+        }
     }
 
     /// A connection that the media server is to end. Give it back by `owe` when it cannot be asked.

@@ -41,6 +41,10 @@ pub const LINK_LEN: usize = 256;
 /// Events that wait for the gateway: a media server that stops ends all its connections at once.
 pub const EVENTS_LEN: usize = 1_024;
 
+/// Questions that are out because of what others did, and for which nobody waits: a quarter of the queue, so that a publisher
+/// who leaves ten thousand viewers keeps nobody else from asking.
+pub const TURNS_MAX: usize = LINK_LEN / 4;
+
 /// A media server in the same machine answers within milliseconds; a client's own patience ends at about ten seconds.
 pub const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 

@@ -117,18 +117,23 @@ impl MediaLink {
 }
 
 impl Pending {
-    pub async fn answer(self) -> Result<Response, Problem> {
-        match tokio::time::timeout(self.timeout, self.answer).await {
-            Ok(Ok(response)) => Ok(response),
-            Ok(Err(_)) => Err(gone()),
-            Err(_) => {
-                let after = self.timeout.as_millis();
-                Err(Problem::new(
-                    Code::MediaServerUnavailable,
-                    format!("The media server gave no answer within {after} ms."),
-                ))
-            }
-        }
+    /// The answer, if it comes in time.
+    pub async fn answer(mut self) -> Result<Response, Problem> {
+        self.in_time().await.unwrap_or_else(|late| Err(late))
+    }
+
+    /// The answer, or that it is late. It may be waited for again.
+    pub async fn in_time(&mut self) -> Result<Result<Response, Problem>, Problem> {
+        let answer = tokio::time::timeout(self.timeout, &mut self.answer).await;
+        answer.map(|answer| answer.map_err(|_| gone())).map_err(|_| {
+            let after = self.timeout.as_millis();
+            Problem::new(Code::MediaServerUnavailable, format!("The media server gave no answer within {after} ms."))
+        })
+    }
+
+    /// The answer, however late. It comes, if only because the link is given up.
+    pub async fn at_last(self) -> Result<Response, Problem> {
+        self.answer.await.map_err(|_| gone())
     }
 }
 

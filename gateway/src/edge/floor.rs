@@ -15,8 +15,9 @@ use tokio::sync::Notify;
 
 use super::Config;
 use super::strangers::Strangers;
+use crate::hall::effects::Ticket;
 use crate::hall::{Hall, Room};
-use crate::link::MediaLink;
+use crate::link::{MediaLink, Pending};
 
 pub(super) struct Shared {
     pub(super) config: Config,
@@ -103,15 +104,9 @@ impl Held<'_> {
         let shared = self.shared;
         while let Some((request, ticket)) = self.floor.hall.poll_ask() {
             match shared.link.ask(request) {
-                Ok(pending) => {
-                    let this = Weak::clone(&shared.this);
-                    tokio::spawn(async move {
-                        let response = pending.answer().await;
-                        if let Some(shared) = this.upgrade() {
-                            shared.floor().hall.settle(ticket, response);
-                        }
-                    });
-                }
+                Ok(pending) => drop(tokio::spawn(settle(Weak::clone(&shared.this), ticket, pending))),
+                // The rest is put at the next flush, when there may be room.
+                Err(_) if self.floor.hall.put_off(&ticket) => break,
                 Err(problem) => self.floor.hall.settle(ticket, Err(problem)),
             }
         }
@@ -127,6 +122,23 @@ impl Held<'_> {
                 return self.floor.hall.owe(connection);
             }
         }
+    }
+}
+
+/// Settles a question once it is answered. That about an offer is settled however late; who waits for it is told before.
+async fn settle(shared: Weak<Shared>, mut ticket: Ticket, mut pending: Pending) {
+    let response = match pending.in_time().await {
+        Ok(response) => response,
+        Err(late) if ticket.is_change() => {
+            let Some(shared) = shared.upgrade() else { return };
+            shared.floor().hall.tire(&mut ticket, &late);
+            drop(shared);
+            pending.at_last().await
+        }
+        Err(late) => Err(late),
+    };
+    if let Some(shared) = shared.upgrade() {
+        shared.floor().hall.settle(ticket, response);
     }
 }
 

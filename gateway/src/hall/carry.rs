@@ -3,7 +3,7 @@
 //! An event is written down once, for however many it is. After the effects of a decision each downstream that they may
 //! have changed something for is looked at once, so that a decision costs a connection one question at most. What follows
 //! for those is asked before what the decision itself asks: when a publisher opens, whoever may not receive it has been
-//! taken off its media id.
+//! taken off its media id, unless a question about that downstream is out already; then as soon as it is answered.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -13,9 +13,11 @@ use tidewire_core::id::{ChannelKey, ConnectionKey, LinkKey};
 use tidewire_core::message::client::{EndReason, Event, Reply, Told};
 
 use super::book::{Book, Role};
-use super::effects::{About, Caller, Effect};
+use super::downstreams::Next;
+use super::effects::{About, Caller, Cause, Effect, Ticket};
 use super::line::{Item, Kind, Lost};
 use super::{Hall, channels, downstreams};
+use crate::limits::TURNS_MAX;
 use crate::problem::Problem;
 
 impl Hall {
@@ -30,11 +32,23 @@ impl Hall {
             }
         }
         for key in touched.downstreams(&self.book) {
-            for effect in downstreams::pursue(&self.book, key) {
-                self.perform(effect);
+            match downstreams::pursue(&self.book, key, false) {
+                Next::Now(effects) => effects.into_iter().for_each(|effect| self.perform(effect)),
+                Next::Later => drop(self.due.insert(key)),
             }
         }
         self.asks.extend(asks);
+    }
+
+    /// Lets those downstreams ask for which nobody waits, as many as may have a question out.
+    pub(super) fn take_turns(&mut self) {
+        while self.turns_out < TURNS_MAX
+            && let Some(key) = self.due.pop_first()
+        {
+            let Next::Now(effects) = downstreams::pursue(&self.book, key, true) else { continue };
+            self.turns_out += usize::from(effects.iter().any(asks_by_itself));
+            effects.into_iter().for_each(|effect| self.perform(effect));
+        }
     }
 
     fn perform(&mut self, effect: Effect) {
@@ -132,6 +146,10 @@ impl Hall {
             self.lines.remove(&client);
         }
     }
+}
+
+fn asks_by_itself(effect: &Effect) -> bool {
+    matches!(effect, Effect::Ask(_, Ticket::Offer { cause: Cause::Others, .. }))
 }
 
 /// For which downstreams something may have changed.

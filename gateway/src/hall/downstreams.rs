@@ -4,8 +4,10 @@
 //! ends with it, a want of a media id waits for its publishers, and what a claim lets nobody of their roles send is left
 //! out. Whenever the load differs from what the media server agreed to last, it is asked to change; one question about an
 //! offer is out at a time, so that offers reach the client in order and what happens meanwhile becomes one change.
-//! A change that the client did not ask for and the media server does not make ends the connection: what may not be
-//! received any longer is not.
+//! Changes that follow from what others did wait for their turn, so that a publisher who leaves does not fill the link
+//! with questions; those that a claim demands do not, and end the connection when the media server does not make them:
+//! what may not be received any longer is not. An answer that is late is an answer all the same: the media server has
+//! done what it was asked, so only the client's patience ends.
 
 use tidewire_core::codec::Kind;
 use tidewire_core::id::{ChannelKey, ChannelName, ConnectionKey, LinkKey, MediaId};
@@ -16,7 +18,7 @@ use tidewire_core::message::{CloseReason, ErrorCode, Request, Response, media};
 use super::book::{Book, Connection, Downstream, Ice, Role, Seat};
 use super::channels::{close, seated};
 use super::clients::Fresh;
-use super::effects::{Caller, Effect, Load, Ticket};
+use super::effects::{Caller, Cause, Effect, Load, Ticket};
 use super::upstreams::{announced, check_len, check_room, failure, given_up, is_reserved, mine};
 use super::{Decision, Room, refuse};
 use crate::problem::{Code, Problem};
@@ -33,7 +35,7 @@ pub fn open(book: &Book, room: Room, caller: Caller, fresh: &Fresh, name: Channe
     let request = Request::OfferDownstream { connection: key, channel: channel.clone(), wants: merged(&load) };
     let downstream = Downstream { wants: wants.clone(), is_asking: true, ..Downstream::default() };
     let connection = Connection::opening(channel, Some(caller.client), Ice::default(), Role::Downstream(downstream));
-    let ticket = Ticket::Offer { key, load, wants, to: vec![caller], is_first: true };
+    let ticket = Ticket::Offer { key, load, wants, to: vec![caller], cause: Cause::Opening };
     Ok(vec![Effect::Keep(key, Box::new(connection)), Effect::Ask(request, ticket)])
 }
 
@@ -61,23 +63,68 @@ pub fn answer(book: &Book, caller: Caller, key: ConnectionKey, revision: u32, an
     Ok(vec![Effect::Ask(request, Ticket::Answer(key, caller))])
 }
 
-/// The next question about a downstream's offer, if there is one to ask and none is out.
-pub fn pursue(book: &Book, key: ConnectionKey) -> Vec<Effect> {
-    let Some(connection) = book.connection(key).filter(|connection| connection.is_open) else { return Vec::new() };
-    let Some(downstream) = connection.downstream().filter(|downstream| !downstream.is_asking) else {
-        return Vec::new();
-    };
-    let Some(seat) = connection.owner.and_then(|owner| book.seat(owner, &connection.channel)) else {
-        return Vec::new();
-    };
-    if !downstream.restarts.is_empty() {
-        return ask_to_restart(key, connection, downstream);
-    }
+/// What is next for a downstream.
+#[derive(Debug)]
+pub enum Next {
+    /// To be done now.
+    Now(Vec<Effect>),
+    /// There is a question to ask, for which nobody waits.
+    Later,
+}
+
+/// The next question about a downstream's offer, if there is one to ask and none is out. One for which nobody waits is
+/// asked only if it is this downstream's `turn`.
+pub fn pursue(book: &Book, key: ConnectionKey, turn: bool) -> Next {
+    let nothing = || Next::Now(Vec::new());
+    let Some(connection) = book.connection(key).filter(|connection| connection.is_open) else { return nothing() };
+    let Some(downstream) = connection.downstream().filter(|downstream| !downstream.is_asking) else { return nothing() };
+    let Some(seat) = connection.owner.and_then(|owner| book.seat(owner, &connection.channel)) else { return nothing() };
     let load = load(book, &connection.channel, seat, &downstream.wants);
-    if load != downstream.load {
-        return ask_to_change(key, connection, downstream, load);
+    if load == downstream.load {
+        return Next::Now(match downstream.restarts.is_empty() {
+            true => settle_at_once(key, connection, downstream),
+            false => ask_to_restart(key, connection, downstream),
+        });
     }
-    settle_at_once(key, connection, downstream)
+    let cause = cause(book, downstream, &load);
+    match cause {
+        // A restart waits for nobody else.
+        Cause::Others if !downstream.restarts.is_empty() => Next::Now(ask_to_restart(key, connection, downstream)),
+        Cause::Others if !turn => Next::Later,
+        cause => Next::Now(ask_to_change(key, connection, downstream, load, cause)),
+    }
+}
+
+fn cause(book: &Book, downstream: &Downstream, load: &[Load]) -> Cause {
+    if takes_away(book, downstream, load) {
+        Cause::Claim
+    } else if !downstream.changes.is_empty() {
+        Cause::Client
+    } else {
+        Cause::Others
+    }
+}
+
+/// Whether something that is carried, is wanted and goes on, may be carried no longer.
+fn takes_away(book: &Book, downstream: &Downstream, after: &[Load]) -> bool {
+    let goes_on = |want: &&Want| match &want.source {
+        Source::MediaId(_) => true,
+        Source::Upstream(id) => book.upstream(*id).is_some(),
+    };
+    downstream.wants.iter().filter(goes_on).any(|wanted| {
+        let kinds = |loads: &[Load]| {
+            let load = loads.iter().find(|load| load.source == wanted.source).map(|load| &load.want);
+            load.map_or((false, false), |want| (want.audio, want.video))
+        };
+        let (before, after) = (kinds(&downstream.load), kinds(after));
+        (wanted.audio && before.0 && !after.0) || (wanted.video && before.1 && !after.1)
+    })
+}
+
+/// A question that was put by itself and could not be asked: it waits for another turn.
+pub fn put_off(book: &Book, key: ConnectionKey) -> Vec<Effect> {
+    let connection = book.connection(key).map(|known| known.with_downstream(|downstream| downstream.is_asking = false));
+    connection.map(|connection| Effect::Keep(key, Box::new(connection))).into_iter().collect()
 }
 
 fn ask_to_restart(key: ConnectionKey, connection: &Connection, downstream: &Downstream) -> Vec<Effect> {
@@ -86,19 +133,25 @@ fn ask_to_restart(key: ConnectionKey, connection: &Connection, downstream: &Down
         downstream.restarts.clear();
     });
     let Downstream { load, agreed, restarts, .. } = downstream.clone();
-    let ticket = Ticket::Offer { key, load, wants: agreed, to: restarts, is_first: false };
+    let ticket = Ticket::Offer { key, load, wants: agreed, to: restarts, cause: Cause::Client };
     let request = Request::RestartDownstream { connection: key };
     vec![Effect::Keep(key, Box::new(asking)), Effect::Ask(request, ticket)]
 }
 
-fn ask_to_change(key: ConnectionKey, connection: &Connection, downstream: &Downstream, load: Vec<Load>) -> Vec<Effect> {
+fn ask_to_change(
+    key: ConnectionKey,
+    connection: &Connection,
+    downstream: &Downstream,
+    load: Vec<Load>,
+    cause: Cause,
+) -> Vec<Effect> {
     let asking = connection.with_downstream(|downstream| {
         downstream.is_asking = true;
         downstream.changes.clear();
     });
     let request = Request::ChangeDownstream { connection: key, wants: merged(&load) };
     let Downstream { wants, changes, .. } = downstream.clone();
-    let ticket = Ticket::Offer { key, load, wants, to: changes, is_first: false };
+    let ticket = Ticket::Offer { key, load, wants, to: changes, cause };
     vec![Effect::Keep(key, Box::new(asking)), Effect::Ask(request, ticket)]
 }
 
@@ -122,12 +175,13 @@ pub struct Offered {
     pub load: Vec<Load>,
     pub wants: Vec<Want>,
     pub to: Vec<Caller>,
-    pub is_first: bool,
+    pub cause: Cause,
     pub response: Result<Response, Problem>,
 }
 
 pub fn settle_offer(book: &Book, offered: Offered) -> Vec<Effect> {
-    let Offered { key, load, wants, to, is_first, response } = offered;
+    let Offered { key, load, wants, to, cause, response } = offered;
+    let is_first = cause == Cause::Opening;
     let Some(connection) = book.connection(key) else { return answer_all(&to, &Err(refuse(Code::ConnectionEnded))) };
     let offer = match response {
         Ok(Response::Offered { revision, offer, sections }) => Some(Event::Offer {
@@ -138,7 +192,7 @@ pub fn settle_offer(book: &Book, offered: Offered) -> Vec<Effect> {
         }),
         Ok(Response::Unchanged) if !is_first => None,
         other if is_first => return given_up(key, to, other),
-        other => return settle_refusal(key, connection, &to, other),
+        other => return settle_refusal(key, connection, &to, cause, other),
     };
     let mut agreed = connection.with_downstream(|downstream| {
         downstream.is_asking = false;
@@ -159,11 +213,12 @@ fn settle_refusal(
     key: ConnectionKey,
     connection: &Connection,
     to: &[Caller],
+    cause: Cause,
     response: Result<Response, Problem>,
 ) -> Vec<Effect> {
     let is_gone = matches!(response, Ok(Response::Refused { code: ErrorCode::ConnectionUnknown, .. }));
     let mut effects = answer_all(to, &Err(failure(response)));
-    if is_gone || to.is_empty() {
+    if is_gone || cause == Cause::Claim {
         effects.extend(close(key, connection, CloseReason::MediaServerLost, None));
     } else {
         let as_before = connection.with_downstream(|downstream| {

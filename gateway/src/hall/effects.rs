@@ -74,16 +74,34 @@ pub enum Ticket {
     /// The end that HTTP waits for.
     Close(ConnectionKey),
     /// A downstream that the server offers, its first offer and those after it.
-    Offer { key: ConnectionKey, load: Vec<Load>, wants: Vec<Want>, to: Vec<Caller>, is_first: bool },
+    Offer { key: ConnectionKey, load: Vec<Load>, wants: Vec<Want>, to: Vec<Caller>, cause: Cause },
     /// The client's answer to an offer.
     Answer(ConnectionKey, Caller),
 }
 
+/// Why a downstream is offered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cause {
+    /// It is new.
+    Opening,
+    /// Its client asked for a change, or for new ICE credentials.
+    Client,
+    /// Something that it carries may not be received any longer.
+    Claim,
+    /// Something that it carried has ended, or may be received again: it can wait for its turn.
+    Others,
+}
+
 impl Ticket {
+    /// Whether it stands for a change of an offer, which the media server makes even if its answer is late.
+    pub fn is_change(&self) -> bool {
+        matches!(self, Self::Offer { cause: Cause::Client | Cause::Claim | Cause::Others, .. })
+    }
+
     /// Whether it stands for a connection that is new.
     pub fn is_opening(&self) -> Option<ConnectionKey> {
         match self {
-            Self::Open(key, _) | Self::Offer { key, is_first: true, .. } => Some(*key),
+            Self::Open(key, _) | Self::Offer { key, cause: Cause::Opening, .. } => Some(*key),
             _ => None,
         }
     }
