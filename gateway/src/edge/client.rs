@@ -49,10 +49,10 @@ pub(super) async fn open(State(gateway): State<Gateway>, request: Request) -> Re
 
 async fn serve(shared: Arc<Shared>, mut socket: WebSocket, place: Place) {
     let first = timeout(REGISTER_TIMEOUT, first_frame(&mut socket)).await;
-    drop(place);
     let Ok(Some(text)) = first else { return farewell(socket, CLOSE_UNREGISTERED, "register in time").await };
     match greet(&shared, &text) {
         Ok((attendance, greeting)) => {
+            drop(place);
             if attend(attendance, &mut socket, greeting).await.is_some() {
                 farewell(socket, CLOSE_ENDED, "the client is over").await;
             }
