@@ -34,9 +34,13 @@ export class Guest {
     return `${this.name}-client`;
   }
 
-  /** Opens a page, registers, and watches everybody unless told otherwise. `rights` are fields of the channel's claim. */
-  static async enter(browser, server, channel, name, { watches = true, rights = {} } = {}) {
+  /**
+   * Opens a page, registers, and watches everybody unless told otherwise. `rights` are fields of the channel's claim;
+   * `before` runs in the page before anything else.
+   */
+  static async enter(browser, server, channel, name, { watches = true, rights = {}, before } = {}) {
     const guest = new Guest(await browser.tab(), name, channel);
+    if (before) await guest.page.addInitScript(before);
     await guest.page.exposeFunction("freshToken", () =>
       registerToken(name, { id: channel, action: "join", ...rights }),
     );
@@ -127,15 +131,17 @@ async function enterChannel({ userAlias, watches }) {
   const [channel] = await client.register();
   channel.on("memberjoined", ({ member }) => note("joined", member.userAlias));
   channel.on("memberleft", ({ member, reason }) => note("left", member.userAlias, reason));
+  channel.on("upstreamopened", ({ upstream }) => note("opened", upstream.mediaId ?? ""));
   channel.on("upstreamclosed", ({ upstream, reason }) => note("closed", upstream.mediaId ?? "", reason));
   channel.on("upstreamupdated", ({ upstream }) => note("muted", upstream.audioMuted, upstream.videoMuted));
   channel.on("rightschanged", ({ rights }) => note("rights", rights.sendVideo));
   channel.on("kicked", ({ by }) => note("kicked", by));
   channel.on("message", ({ from, text }) => note("message", from.userAlias, text));
-  const whose = ({ clientId }) => channel.members.get(clientId)?.userAlias;
+  const nameOf = ({ clientId, mediaId }) => mediaId ?? channel.members.get(clientId)?.userAlias;
+  const subscribe = (upstream) => follow(channel.subscribe(upstream), nameOf(upstream));
   if (watches) {
-    for (const upstream of channel.upstreams.values()) follow(channel.subscribe(upstream), whose(upstream));
-    channel.on("upstreamopened", ({ upstream }) => follow(channel.subscribe(upstream), whose(upstream)));
+    for (const upstream of channel.upstreams.values()) subscribe(upstream);
+    channel.on("upstreamopened", ({ upstream }) => subscribe(upstream));
   }
 
   const sample = async () => {
