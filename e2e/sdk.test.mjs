@@ -156,7 +156,7 @@ describe("a broadcast", () => {
     await eve.publish();
     await host.sees("eve");
     await host.page.evaluate((id) => window.channel.kick(id), eve.clientId);
-    await eve.hears("kicked host-client");
+    await eve.hears(`kicked ${host.clientId}`);
     await host.hears("left eve kicked");
     assert.deepEqual(await eve.page.evaluate(() => [window.channel.joined, window.upstream.state]), [false, "closed"]);
   });

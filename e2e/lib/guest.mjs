@@ -1,24 +1,9 @@
 // Somebody in a channel by the SDK: a page of the gateway's own origin that runs nothing but it.
 
-import { createHmac, randomBytes } from "node:crypto";
+import { randomBytes } from "node:crypto";
 
-import { secret } from "./server.mjs";
+import { registerToken } from "./server.mjs";
 import { until } from "./until.mjs";
-
-const TOKEN_LIFETIME_S = 600;
-
-/** A register token for one channel, signed as an application server would. */
-export function registerToken(user, claim) {
-  const now_s = Math.floor(Date.now() / 1_000);
-  const ids = { userId: user, deviceId: `${user}-device`, clientId: `${user}-client` };
-  return signed({ type: "register", iat: now_s, exp: now_s + TOKEN_LIFETIME_S, ...ids, channels: [claim] });
-}
-
-function signed(claims) {
-  const part = (value) => Buffer.from(JSON.stringify(value)).toString("base64url");
-  const text = `${part({ alg: "HS256", typ: "JWT" })}.${part(claims)}`;
-  return `${text}.${createHmac("sha256", secret).update(text).digest("base64url")}`;
-}
 
 /** A channel's name that no test before has used. */
 export function newChannel() {
@@ -30,10 +15,6 @@ export class Guest {
     Object.assign(this, { page, name, channel });
   }
 
-  get clientId() {
-    return `${this.name}-client`;
-  }
-
   /**
    * Opens a page, registers, and watches everybody unless told otherwise. `rights` are fields of the channel's claim;
    * `before` runs in the page before anything else.
@@ -41,9 +22,7 @@ export class Guest {
   static async enter(browser, server, channel, name, { watches = true, rights = {}, before } = {}) {
     const guest = new Guest(await browser.tab(), name, channel);
     if (before) await guest.page.addInitScript(before);
-    await guest.page.exposeFunction("freshToken", () =>
-      registerToken(name, { id: channel, action: "join", ...rights }),
-    );
+    await guest.page.exposeFunction("freshToken", () => registerToken(name, channel, rights));
     await guest.page.goto(`${server.origin}/`);
     await guest.#register(watches);
     return guest;
@@ -54,8 +33,8 @@ export class Guest {
     await this.#register(true);
   }
 
-  #register(watches) {
-    return this.page.evaluate(enterChannel, { userAlias: this.name, watches });
+  async #register(watches) {
+    this.clientId = await this.page.evaluate(enterChannel, { userAlias: this.name, watches });
   }
 
   /** Camera and microphone of Chromium's own making. */
@@ -111,7 +90,7 @@ export class Guest {
   }
 }
 
-/** Runs in the page. */
+/** Runs in the page; returns the id that the gateway gave. */
 async function enterChannel({ userAlias, watches }) {
   const sdk = await import("/sdk/tidewire.js");
   const client = new sdk.Client({ url: location.origin, token: () => window.freshToken(), userAlias });
@@ -156,4 +135,5 @@ async function enterChannel({ userAlias, watches }) {
     return Object.fromEntries(entries);
   };
   Object.assign(window, { sdk, client, channel, heard, remotes, follow, sample });
+  return client.me.clientId;
 }
