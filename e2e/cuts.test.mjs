@@ -17,6 +17,8 @@ const LINK_CUTS = 20;
 const CLIENT_LIVES_MS = 700;
 const LINK_LIVES_MS = 3_000;
 const IDLE_MS = 300;
+/** The gateway may hear of it so much later than whoever comes back. */
+const LATER_MS = 1_000;
 /** The clocks of pages are not read at the same moment, and less so on a busy machine: a second of frames. */
 const FRAMES_OF_SKEW = 20;
 const member = { path: join(import.meta.dirname, "page/member.js") };
@@ -123,7 +125,8 @@ async function cutAll(relay, times, lives_ms, draw) {
   for (let cut = 0; cut < times; cut += 1) {
     await relay.carries();
     await pause(draw() * lives_ms);
-    await relay.cut(draw() < 0.5 ? "up" : "down", IDLE_MS);
+    const later_ms = draw() < 0.5 ? 0 : draw() * LATER_MS;
+    await relay.cut(draw() < 0.5 ? "up" : "down", IDLE_MS, later_ms);
   }
 }
 

@@ -29,10 +29,13 @@ export class Relay {
     return until("a WebSocket through the relay", () => this.#carried);
   }
 
-  /** Breaks the WebSocket within what goes `up` or `down` next; where nothing goes `within_ms`, between two frames. */
-  async cut(direction, within_ms) {
+  /**
+   * Breaks the WebSocket within what goes `up` or `down` next; where nothing goes `within_ms`, between two frames. The
+   * server learns of it `later_ms` after its client: its end is still there when the next one comes.
+   */
+  async cut(direction, within_ms, later_ms) {
     const carried = await this.carries();
-    carried.cut = direction;
+    Object.assign(carried, { cut: direction, later_ms });
     await Promise.race([carried.over, pause(within_ms)]);
     this.#break(carried);
   }
@@ -43,7 +46,7 @@ export class Relay {
   }
 
   #carry(near, far) {
-    const pair = { near, far, cut: null, over: new Promise((resolve) => near.once("close", resolve)) };
+    const pair = { near, far, cut: null, later_ms: 0, over: new Promise((resolve) => near.once("close", resolve)) };
     near.once("data", (chunk) => {
       if (/^GET \/v1\//.test(chunk.toString("latin1"))) this.#carried = pair;
     });
@@ -66,12 +69,12 @@ export class Relay {
     from.on("close", () => {
       this.#sockets.delete(from);
       if (this.#carried === pair) this.#carried = null;
-      to.destroy();
+      if (from === pair.far || pair.later_ms === 0) to.destroy();
     });
   }
 
-  #break({ near, far }) {
+  #break({ near, far, later_ms }) {
     near.resetAndDestroy();
-    far.resetAndDestroy();
+    setTimeout(() => far.resetAndDestroy(), later_ms).unref();
   }
 }
