@@ -1,4 +1,5 @@
-// The broadcast page: one in the studio, three in their seats; with gateway and media server in one program, and in two.
+// The broadcast page: one in the studio, others in their seats. What it is for with gateway and media server in one program
+// and in two; then the page itself.
 
 import assert from "node:assert/strict";
 import { after, afterEach, before, describe, test } from "node:test";
@@ -8,39 +9,18 @@ import { Person, viewports } from "./lib/person.mjs";
 import { Server } from "./lib/server.mjs";
 import { until } from "./lib/until.mjs";
 
-/** The second has a secret of its own, so that its page gets no tokens made: people bring theirs. */
-const programs = {
-  "one program": { start: () => Server.start(), bringsToken: false },
-  "two programs": { start: () => Server.startPair(), bringsToken: true },
-};
+const oneProgram = { start: () => Server.start(), bringsToken: false };
+/** With a secret of its own, so that its page gets no tokens made: people bring theirs. */
+const twoPrograms = { start: () => Server.startPair(), bringsToken: true };
 const seats = { Grace: viewports.desk, Hedy: viewports.phone, Joan: viewports.laptop };
 let browser;
 
 before(async () => (browser = await Browser.start()));
 after(() => browser?.stop());
 
-for (const [setUp, { start, bringsToken }] of Object.entries(programs)) {
-  describe(`a broadcast through ${setUp}`, () => {
-    let server;
-    before(async () => (server = await start()));
-    after(() => server?.stop());
-    afterEach(() => browser.closeTabs());
-
-    const studio = async (channel) => {
-      const ada = await Person.arrive(browser, server, "Ada", { viewport: viewports.desk, bringsToken });
-      await ada.openStudio(channel, "The evening tide");
-      return ada;
-    };
-
-    const seat = async (channel, ...names) => {
-      const viewers = [];
-      for (const name of names) {
-        const viewer = await Person.arrive(browser, server, name, { viewport: seats[name], before: nameOf(name), bringsToken });
-        await viewer.sitDown(channel);
-        viewers.push(viewer);
-      }
-      return viewers;
-    };
+for (const [programs, how] of Object.entries({ "one program": oneProgram, "two programs": twoPrograms })) {
+  describe(`a broadcast through ${programs}`, () => {
+    const { studio, seat } = house(how);
 
     test("who comes early waits, and the picture starts by itself", async () => {
       const viewers = await seat("early", "Grace", "Hedy", "Joan");
@@ -62,25 +42,6 @@ for (const [setUp, { start, bringsToken }] of Object.entries(programs)) {
         await viewer.seesAllOfIt();
         await viewer.picture(`broadcast-${viewer.name}`);
       }
-      assert.deepEqual(browser.faults(), []);
-    });
-
-    test("from camera to screen and back viewers need do nothing", async () => {
-      const ada = await studio("source");
-      const [grace] = await seat("source", "Grace");
-      await ada.press("go");
-      await grace.watches("Ada");
-      await ada.press("bar-share");
-      await grace.tile("Ada", ({ content }) => content === "screen");
-      await grace.watches("Ada");
-      await grace.picture("broadcast-screen");
-      await ada.press("bar-share");
-      await grace.tile("Ada", ({ content }) => content === "camera");
-      await grace.watches("Ada");
-      await ada.press("go");
-      await grace.air("Waiting");
-      await ada.press("go");
-      await grace.watches("Ada");
       assert.deepEqual(browser.faults(), []);
     });
 
@@ -107,35 +68,82 @@ for (const [setUp, { start, bringsToken }] of Object.entries(programs)) {
       await grace.watches("Ada");
       assert.deepEqual(browser.faults(), []);
     });
-
-    test("viewers and broadcaster write to each other", async () => {
-      const ada = await studio("talk");
-      const [grace, joan] = await seat("talk", "Grace", "Joan");
-      await grace.say("Good evening!");
-      await ada.reads("Good evening!");
-      await joan.reads("Good evening!");
-      await ada.say("Good evening, everybody.");
-      await grace.reads("Good evening, everybody.");
-      assert.deepEqual(browser.faults(), []);
-    });
-
-    test("sound, hand, chat and full screen are within reach of the keyboard", async () => {
-      const ada = await studio("keys");
-      const [grace] = await seat("keys", "Grace");
-      await ada.key("Escape");
-      await ada.press("go");
-      await grace.watches("Ada");
-      await grace.key("a");
-      await until("silence", async () => (await grace.label("bar-sound")) === "Turn sound on");
-      await grace.key("h");
-      await ada.reads("Grace raised a hand");
-      await grace.key("f");
-      await until("full screen", () => grace.page.evaluate(() => document.fullscreenElement !== null));
-      await grace.key("f");
-      await until("no full screen", () => grace.page.evaluate(() => document.fullscreenElement === null));
-      assert.deepEqual(browser.faults(), []);
-    });
   });
+}
+
+describe("the broadcast page", () => {
+  const { studio, seat } = house(oneProgram);
+
+  test("from camera to screen and back viewers need do nothing", async () => {
+    const ada = await studio("source");
+    const [grace] = await seat("source", "Grace");
+    await ada.press("go");
+    await grace.watches("Ada");
+    await ada.press("bar-share");
+    await grace.tile("Ada", ({ content }) => content === "screen");
+    await grace.watches("Ada");
+    await grace.picture("broadcast-screen");
+    await ada.press("bar-share");
+    await grace.tile("Ada", ({ content }) => content === "camera");
+    await grace.watches("Ada");
+    await ada.press("go");
+    await grace.air("Waiting");
+    await ada.press("go");
+    await grace.watches("Ada");
+    assert.deepEqual(browser.faults(), []);
+  });
+
+  test("viewers and broadcaster write to each other", async () => {
+    const ada = await studio("talk");
+    const [grace, joan] = await seat("talk", "Grace", "Joan");
+    await grace.say("Good evening!");
+    await ada.reads("Good evening!");
+    await joan.reads("Good evening!");
+    await ada.say("Good evening, everybody.");
+    await grace.reads("Good evening, everybody.");
+    assert.deepEqual(browser.faults(), []);
+  });
+
+  test("sound, hand, chat and full screen are within reach of the keyboard", async () => {
+    const ada = await studio("keys");
+    const [grace] = await seat("keys", "Grace");
+    await ada.key("Escape");
+    await ada.press("go");
+    await grace.watches("Ada");
+    await grace.key("a");
+    await until("silence", async () => (await grace.label("bar-sound")) === "Turn sound on");
+    await grace.key("h");
+    await ada.reads("Grace raised a hand");
+    await grace.key("f");
+    await until("full screen", () => grace.page.evaluate(() => document.fullscreenElement !== null));
+    await grace.key("f");
+    await until("no full screen", () => grace.page.evaluate(() => document.fullscreenElement === null));
+    assert.deepEqual(browser.faults(), []);
+  });
+});
+
+/** A server for the tests of a group, and the ways to its studio and its seats. */
+function house({ start, bringsToken }) {
+  let server;
+  before(async () => (server = await start()));
+  after(() => server?.stop());
+  afterEach(() => browser.closeTabs());
+
+  const studio = async (channel) => {
+    const ada = await Person.arrive(browser, server, "Ada", { viewport: viewports.desk, bringsToken });
+    await ada.openStudio(channel, "The evening tide");
+    return ada;
+  };
+  const seat = async (channel, ...names) => {
+    const viewers = [];
+    for (const name of names) {
+      const viewer = await Person.arrive(browser, server, name, { viewport: seats[name], before: nameOf(name), bringsToken });
+      await viewer.sitDown(channel);
+      viewers.push(viewer);
+    }
+    return viewers;
+  };
+  return { studio, seat };
 }
 
 /** Who was here before is called by name. */

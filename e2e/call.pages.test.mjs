@@ -1,4 +1,4 @@
-// The call page, as three people use it: with gateway and media server in one program, and in two.
+// The call page. What three people do on it, with gateway and media server in one program and in two; then the page itself.
 
 import assert from "node:assert/strict";
 import { after, afterEach, before, describe, test } from "node:test";
@@ -8,37 +8,17 @@ import { Person, viewports } from "./lib/person.mjs";
 import { Server } from "./lib/server.mjs";
 import { until } from "./lib/until.mjs";
 
-/** The second has a secret of its own, so that its page gets no tokens made: people bring theirs. */
-const programs = {
-  "one program": { start: () => Server.start(), bringsToken: false },
-  "two programs": { start: () => Server.startPair(), bringsToken: true },
-};
+const oneProgram = { start: () => Server.start(), bringsToken: false };
+/** With a secret of its own, so that its page gets no tokens made: people bring theirs. */
+const twoPrograms = { start: () => Server.startPair(), bringsToken: true };
 let browser;
 
 before(async () => (browser = await Browser.start()));
 after(() => browser?.stop());
 
-for (const [setUp, { start, bringsToken }] of Object.entries(programs)) {
-  describe(`a call through ${setUp}`, () => {
-    let server;
-    before(async () => (server = await start()));
-    after(() => server?.stop());
-    afterEach(() => browser.closeTabs());
-
-    /** Everybody named, in the channel and seeing each other. */
-    async function gather(channel, ...names) {
-      const people = [];
-      for (const name of names) {
-        const viewport = name === "Hedy" ? viewports.phone : viewports.laptop;
-        const person = await Person.arrive(browser, server, name, { viewport, bringsToken });
-        await person.join(channel);
-        people.push(person);
-      }
-      for (const person of people) {
-        for (const other of names.filter((name) => name !== person.name)) await person.watches(other);
-      }
-      return people;
-    }
+for (const [programs, how] of Object.entries({ "one program": oneProgram, "two programs": twoPrograms })) {
+  describe(`a call through ${programs}`, () => {
+    const { gather } = house(how);
 
     test("three people meet, one of them on a phone", async () => {
       const people = await gather("meet", "Ada", "Grace", "Hedy");
@@ -122,62 +102,91 @@ for (const [setUp, { start, bringsToken }] of Object.entries(programs)) {
       await grace.watches("Ada");
       assert.deepEqual(browser.faults(), []);
     });
-
-    test("everything is within reach of the keyboard", async () => {
-      const [grace] = await gather("keys", "Grace");
-      // Nobody of that name was here: the lobby knows none, and asks.
-      const margaret = await Person.arrive(browser, server, "Margaret", { bringsToken });
-      await margaret.goto(margaret.at("/call", "keys"));
-      await margaret.page.waitForSelector("#lobby-mic:not(:disabled)");
-      assert.equal(await focused(margaret), "name");
-      await margaret.page.keyboard.type("Margaret");
-      await margaret.key("Enter");
-      await margaret.watches("Grace");
-      await walkTo(margaret, "bar-microphone");
-      await margaret.key("ArrowRight");
-      assert.equal(await focused(margaret), "bar-camera");
-      await margaret.key("Space");
-      await grace.tile("Margaret", ({ isDark }) => isDark);
-      await margaret.key("c");
-      assert.equal(await focused(margaret), "say");
-      await margaret.page.keyboard.type("Not one click.");
-      await margaret.key("Enter");
-      await grace.reads("Not one click.");
-      await margaret.key("Escape");
-      assert.equal(await focused(margaret), "bar-camera");
-      await margaret.picture("call-keyboard");
-      await walkTo(margaret, "bar-leave");
-      await margaret.key("Enter");
-      await margaret.page.waitForSelector("#ended:not([hidden])");
-      assert.deepEqual(browser.faults(), []);
-    });
-
-    test("who has no camera and no microphone sees and writes all the same", async () => {
-      const [ada] = await gather("bare", "Ada");
-      const grace = await Person.arrive(browser, server, "Grace", { before: withoutDevices, bringsToken });
-      await grace.goto(grace.at("/call", "bare"));
-      await grace.page.fill("#name", "Grace");
-      await grace.page.waitForSelector("#without:not([hidden])");
-      await grace.picture("call-lobby-bare");
-      await grace.page.click("#join .primary");
-      await grace.watches("Ada");
-      await grace.say("I have no camera.");
-      await ada.reads("I have no camera.");
-      await ada.tile("Grace", ({ isDark }) => isDark);
-      assert.deepEqual(browser.faults(), []);
-    });
-
-    test("a token that is none is explained where it can be mended", async () => {
-      const ada = await Person.arrive(browser, server, "Ada");
-      await ada.goto("/call#refused&token=no.token.atall");
-      await ada.page.fill("#name", "Ada");
-      await ada.page.click("#join .primary");
-      await ada.page.waitForSelector("#join .problem:not([hidden])");
-      assert.ok(await ada.page.isVisible("#token"));
-      await ada.picture("call-refused");
-      assert.deepEqual(browser.faults(), []);
-    });
   });
+}
+
+describe("the call page", () => {
+  const { arrive, gather } = house(oneProgram);
+
+  test("everything is within reach of the keyboard", async () => {
+    const [grace] = await gather("keys", "Grace");
+    // Nobody of that name was here: the lobby knows none, and asks.
+    const margaret = await arrive("Margaret");
+    await margaret.goto(margaret.at("/call", "keys"));
+    await margaret.page.waitForSelector("#lobby-mic:not(:disabled)");
+    assert.equal(await focused(margaret), "name");
+    await margaret.page.keyboard.type("Margaret");
+    await margaret.key("Enter");
+    await margaret.watches("Grace");
+    await walkTo(margaret, "bar-microphone");
+    await margaret.key("ArrowRight");
+    assert.equal(await focused(margaret), "bar-camera");
+    await margaret.key("Space");
+    await grace.tile("Margaret", ({ isDark }) => isDark);
+    await margaret.key("c");
+    assert.equal(await focused(margaret), "say");
+    await margaret.page.keyboard.type("Not one click.");
+    await margaret.key("Enter");
+    await grace.reads("Not one click.");
+    await margaret.key("Escape");
+    assert.equal(await focused(margaret), "bar-camera");
+    await margaret.picture("call-keyboard");
+    await walkTo(margaret, "bar-leave");
+    await margaret.key("Enter");
+    await margaret.page.waitForSelector("#ended:not([hidden])");
+    assert.deepEqual(browser.faults(), []);
+  });
+
+  test("who has no camera and no microphone sees and writes all the same", async () => {
+    const [ada] = await gather("bare", "Ada");
+    const grace = await arrive("Grace", { before: withoutDevices });
+    await grace.goto(grace.at("/call", "bare"));
+    await grace.page.fill("#name", "Grace");
+    await grace.page.waitForSelector("#without:not([hidden])");
+    await grace.picture("call-lobby-bare");
+    await grace.page.click("#join .primary");
+    await grace.watches("Ada");
+    await grace.say("I have no camera.");
+    await ada.reads("I have no camera.");
+    await ada.tile("Grace", ({ isDark }) => isDark);
+    assert.deepEqual(browser.faults(), []);
+  });
+
+  test("a token that is none is explained where it can be mended", async () => {
+    const ada = await arrive("Ada");
+    await ada.goto("/call#refused&token=no.token.atall");
+    await ada.page.fill("#name", "Ada");
+    await ada.page.click("#join .primary");
+    await ada.page.waitForSelector("#join .problem:not([hidden])");
+    assert.ok(await ada.page.isVisible("#token"));
+    await ada.picture("call-refused");
+    assert.deepEqual(browser.faults(), []);
+  });
+});
+
+/** A server for the tests of a group, and the people who come to it. */
+function house({ start, bringsToken }) {
+  let server;
+  before(async () => (server = await start()));
+  after(() => server?.stop());
+  afterEach(() => browser.closeTabs());
+
+  const arrive = (name, options) => Person.arrive(browser, server, name, { bringsToken, ...options });
+
+  /** Everybody named, in the channel and seeing each other. */
+  const gather = async (channel, ...names) => {
+    const people = [];
+    for (const name of names) {
+      const person = await arrive(name, { viewport: name === "Hedy" ? viewports.phone : viewports.laptop });
+      await person.join(channel);
+      people.push(person);
+    }
+    for (const person of people) {
+      for (const other of names.filter((name) => name !== person.name)) await person.watches(other);
+    }
+    return people;
+  };
+  return { arrive, gather };
 }
 
 const focused = ({ page }) => page.evaluate(() => document.activeElement.id);

@@ -1,15 +1,13 @@
 // The WHIP and WHEP page, as a person uses it: on a desk and on a phone.
 
 import assert from "node:assert/strict";
-import { mkdir } from "node:fs/promises";
-import { join } from "node:path";
 import { after, afterEach, before, describe, test } from "node:test";
 
-import { Browser } from "./lib/browser.mjs";
+import { Browser, picture } from "./lib/browser.mjs";
+import { viewports } from "./lib/person.mjs";
 import { Server } from "./lib/server.mjs";
 import { until } from "./lib/until.mjs";
-
-const viewports = { desk: { width: 1280, height: 900 }, phone: { width: 390, height: 844 } };
+import { advances } from "./lib/watching.mjs";
 
 describe("the WHIP and WHEP page", () => {
   let browser;
@@ -26,24 +24,24 @@ describe("the WHIP and WHEP page", () => {
   });
   afterEach(() => browser.closeTabs());
 
-  for (const [name, viewport] of Object.entries(viewports)) {
+  for (const name of ["desk", "phone"]) {
     test(`publishes and watches side by side on a ${name}`, async () => {
       const page = await browser.tab();
-      await page.setViewportSize(viewport);
+      await page.setViewportSize(viewports[name]);
       await page.goto(`${server.origin}/whip`);
       await picture(page, `${name}-idle`);
       await page.fill("#channel", `page-${name}`);
       for (const side of ["#publish", "#watch"]) {
         await page.click(`${side} .start`);
         await page.waitForSelector(`${side} .state[data-state=live]`);
-        await advances(page, side);
+        await advances(page, `${side} video`);
       }
       await until("figures", () => page.$eval("#watch .meters", ({ textContent }) => /\d+×\d+/.test(textContent)));
       await picture(page, `${name}-live`);
       assert.ok(await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth), "wider than its window");
       await page.click("#watch .start");
       await page.waitForSelector("#watch .state[data-state=idle]");
-      await advances(page, "#publish");
+      await advances(page, "#publish video");
       await page.click("#publish .start");
       await page.waitForSelector("#publish .state[data-state=idle]");
       assert.deepEqual(browser.faults(), []);
@@ -62,18 +60,3 @@ describe("the WHIP and WHEP page", () => {
     assert.deepEqual(browser.faults(), []);
   });
 });
-
-/** The picture of one side goes on. */
-async function advances(page, side) {
-  const frames = () => page.$eval(`${side} video`, (video) => video.getVideoPlaybackQuality().totalVideoFrames);
-  const before = await frames();
-  await until(`pictures in ${side}`, async () => (await frames()) > before + 5);
-}
-
-/** A screenshot for whoever wants to look, where `E2E_PICTURES` says. */
-async function picture(page, name) {
-  const directory = process.env.E2E_PICTURES;
-  if (!directory) return;
-  await mkdir(directory, { recursive: true });
-  await page.screenshot({ path: join(directory, `${name}.png`), fullPage: true });
-}

@@ -156,74 +156,13 @@ describe("a broadcast", () => {
     await eve.publish();
     await host.sees("eve");
     await host.page.evaluate((id) => window.channel.kick(id), eve.clientId);
-    await eve.hears("kicked host-client");
+    await eve.hears(`kicked ${host.clientId}`);
     await host.hears("left eve kicked");
     assert.deepEqual(await eve.page.evaluate(() => [window.channel.joined, window.upstream.state]), [false, "closed"]);
   });
 });
 
-describe("a crowd", () => {
-  test("one connection carries 24 upstreams that come and go, and those who stay are heard all the while", async () => {
-    const channel = newChannel();
-    const ada = await enter(channel, "ada", { watches: false });
-    await ada.publish({ mediaId: "stays" });
-    const speakers = [await enter(channel, "s1", { watches: false }), await enter(channel, "s2", { watches: false })];
-    await Promise.all(speakers.map((speaker, at) => speaker.page.evaluate(publishTones, { from: at * 12, count: 12 })));
-    const eve = await enter(channel, "eve", { watches: false });
-    await eve.watch("stays");
-    await eve.sees("stays");
-    const seed = Number(process.env.SEED ?? Date.now() % 1_000_000);
-    const outcome = await eve.page.evaluate(comeAndGo, { changes: 200, seed });
-    assert.ok(outcome.longestGap_ms < 1_000, `a gap of ${outcome.longestGap_ms} ms, seed ${seed}`);
-    // Sections are used again: as many as were ever wanted at once, and the picture and sound that stay.
-    assert.ok(outcome.sections <= 24 + 2, `${outcome.sections} sections, seed ${seed}`);
-    assert.equal(outcome.peers, 1);
-    assert.deepEqual(
-      (await eve.heard()).filter((line) => line.startsWith("error")),
-      [],
-    );
-    await until("everybody is heard", async () => {
-      const sample = await eve.sample();
-      return Array.from({ length: 24 }, (_, at) => sample[`tone-${at}`]).every((tone) => tone?.energy > 0);
-    });
-    assert.deepEqual(browser.faults(), []);
-  });
-});
-
 describe("what breaks", () => {
-  test("a socket that is killed twenty times loses no message, and nobody sees it", async () => {
-    const channel = newChannel();
-    const ada = await enter(channel, "ada");
-    const cut = await cuttable(ada);
-    await ada.reload();
-    const bob = await enter(channel, "bob");
-    await Promise.all([ada.publish(), bob.publish()]);
-    await Promise.all([ada.sees("bob"), bob.sees("ada")]);
-    for (let round = 0; round < 20; round += 1) {
-      const sent = Promise.all([bob.send(`b${round}`), ada.send(`a${round}`)]);
-      await cut();
-      await sent;
-      await ada.isLive();
-    }
-    await Promise.all([ada.hears("message bob b19"), bob.hears("message ada a19")]);
-    for (const guest of [ada, bob]) {
-      const heard = await guest.heard();
-      for (const [name, letter] of [
-        ["ada", "a"],
-        ["bob", "b"],
-      ]) {
-        const expected = Array.from({ length: 20 }, (_, round) => `message ${name} ${letter}${round}`);
-        assert.deepEqual(
-          heard.filter((line) => line.startsWith(`message ${name}`)),
-          expected,
-        );
-      }
-      assert.ok(!heard.some((line) => /^(left|closed|error)/.test(line)), heard.join("\n"));
-    }
-    assert.ok((await ada.heard()).filter((line) => line === "state interrupted").length >= 20);
-    await Promise.all([ada.sees("bob"), bob.sees("ada")]);
-  });
-
   test("a server that stood still is met again by an ICE restart", async () => {
     const channel = newChannel();
     const ada = await enter(channel, "ada");
@@ -259,65 +198,3 @@ describe("what breaks", () => {
     assert.equal(await ada.page.evaluate(() => window.channel.members.size), 1);
   });
 });
-
-/** Runs in the page: upstreams of sound alone, each a tone. */
-async function publishTones({ from, count }) {
-  const context = new AudioContext();
-  for (let at = from; at < from + count; at += 1) {
-    const oscillator = new OscillatorNode(context, { frequency: 200 + 20 * at });
-    const { stream } = oscillator.connect(new MediaStreamAudioDestinationNode(context));
-    oscillator.start();
-    await window.channel.publish(stream, { mediaId: `tone-${at}` });
-  }
-}
-
-/** Runs in the page: subscribes and closes at random, ends with all, and watches the picture of the one who stays. */
-async function comeAndGo({ changes, seed }) {
-  const { peer } = window.channel.downstream;
-  const peers = new Set([peer]);
-  let random = seed + 1;
-  const draw = () => (random = (random * 48_271) % 2_147_483_647) / 2_147_483_647;
-  const watched = new Map();
-  let [frames, since, longestGap_ms, isOver] = [0, performance.now(), 0, false];
-  const look = async () => {
-    while (!isOver) {
-      const now = (await window.sample()).stays.frames;
-      if (now > frames) since = performance.now();
-      frames = now;
-      longestGap_ms = Math.max(longestGap_ms, performance.now() - since);
-      await new Promise((resolve) => setTimeout(resolve, 30));
-    }
-  };
-  const looking = look();
-  const toggle = (name) => {
-    if (watched.has(name)) watched.get(name).close();
-    if (watched.delete(name)) return;
-    watched.set(name, window.channel.watch(name, { video: false }));
-  };
-  for (let change = 0; change < changes; change += 1) {
-    toggle(`tone-${Math.floor(draw() * 24)}`);
-    peers.add(window.channel.downstream.peer);
-    await new Promise((resolve) => setTimeout(resolve, draw() * 60));
-  }
-  const follow = (name) => window.follow(window.channel.watch(name, { video: false }), name);
-  watched.forEach((remote) => remote.close());
-  for (let at = 0; at < 24; at += 1) follow(`tone-${at}`);
-  await new Promise((resolve) => setTimeout(resolve, 2_000));
-  isOver = true;
-  await looking;
-  return { longestGap_ms, sections: peer.getTransceivers().length, peers: peers.size };
-}
-
-/** A way to break a guest's socket from the next page on; nothing of it is in the SDK. */
-async function cuttable(guest) {
-  let open = null;
-  await guest.page.routeWebSocket(/\/v1\/client/, (socket) => {
-    const onward = socket.connectToServer();
-    open = { socket, onward };
-  });
-  return async () => {
-    const { socket, onward } = await until("a socket", () => open);
-    open = null;
-    await Promise.all([socket.close({ code: 3_001 }), onward.close({ code: 3_001 })]);
-  };
-}

@@ -10,6 +10,7 @@ import { after, before, describe, test } from "node:test";
 import { Browser } from "./lib/browser.mjs";
 import { Server, freeTcpPort } from "./lib/server.mjs";
 import { until } from "./lib/until.mjs";
+import { advances } from "./lib/watching.mjs";
 
 const tutorial = join(import.meta.dirname, "../docs/tutorial/own-page.md");
 const media = ["--media-ip", "127.0.0.1"];
@@ -45,7 +46,7 @@ describe("the tutorial's own page", () => {
   test("two windows see each other and what they write, and come back when the server does", async () => {
     const windows = [await browser.tab(), await browser.tab()];
     for (const window of windows) await window.goto(page);
-    for (const window of windows) await sees(window);
+    for (const window of windows) await advances(window, "#others video", 60_000);
     await windows[0].fill("#text", "is anybody there?");
     await windows[0].press("#text", "Enter");
     for (const window of windows) await window.waitForSelector("li:has-text('is anybody there?')");
@@ -54,14 +55,6 @@ describe("the tutorial's own page", () => {
     await windows[0].waitForSelector("#state:not(:has-text('live'))");
     server = await Server.startAt(origin, ["--secret", secret, ...media]);
     for (const window of windows) await window.waitForSelector("#state:has-text('live')", { timeout: 60_000 });
-    for (const window of windows) await sees(window);
+    for (const window of windows) await advances(window, "#others video", 60_000);
   });
 });
-
-/** Pictures of the other one go on. */
-async function sees(window) {
-  const frames = () => window.$$eval("#others video", (all) => all.at(-1)?.getVideoPlaybackQuality().totalVideoFrames ?? 0);
-  await until("a picture of the other one", async () => (await frames()) > 0, 60_000);
-  const before = await frames();
-  await until("the picture going on", async () => (await frames()) > before + 5);
-}

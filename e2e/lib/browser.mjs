@@ -1,13 +1,12 @@
 // Chromium with a camera and a microphone of its own making.
 
-import { mkdtemp, rm } from "node:fs/promises";
+import { mkdir, mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
 import { chromium } from "playwright-core";
 
 import { Client, servePages } from "./client.mjs";
-import { token } from "./server.mjs";
 
 const flags = [
   "--headless=new",
@@ -56,10 +55,7 @@ export class Browser {
 
   /** A new client of `server` in `channel`, on a page of another origin. */
   async client(server, channel) {
-    const page = await this.tab();
-    await page.goto(this.#pages.origin);
-    await page.waitForFunction(() => window.client);
-    return new Client(page, server, channel, await token(channel));
+    return Client.on(await this.tab(), this.#pages, server, channel);
   }
 
   /** What went wrong on pages since the last call. */
@@ -76,4 +72,12 @@ export class Browser {
     this.#pages.close();
     await rm(this.#profile, { recursive: true, force: true, maxRetries: 5 });
   }
+}
+
+/** A screenshot for whoever wants to look, where `E2E_PICTURES` says. */
+export async function picture(page, name) {
+  const directory = process.env.E2E_PICTURES;
+  if (!directory) return;
+  await mkdir(directory, { recursive: true });
+  await page.screenshot({ path: join(directory, `${name}.png`), fullPage: true });
 }

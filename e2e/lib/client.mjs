@@ -5,6 +5,7 @@ import { readFile } from "node:fs/promises";
 import { createServer } from "node:http";
 import { join } from "node:path";
 
+import { token } from "./server.mjs";
 import { until } from "./until.mjs";
 
 /** A person notices from about 100 ms; a busy machine's estimates waver by as much again. */
@@ -14,6 +15,13 @@ const pageDirectory = join(import.meta.dirname, "../page");
 export class Client {
   constructor(page, server, channel, token) {
     Object.assign(this, { page, server, channel, token });
+  }
+
+  /** A client of `server` in `channel` on this page, which comes from another origin. */
+  static async on(page, pages, server, channel) {
+    await page.goto(pages.origin);
+    await page.waitForFunction(() => window.client);
+    return new Client(page, server, channel, await token(channel));
   }
 
   async publish(codec) {

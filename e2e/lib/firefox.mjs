@@ -3,7 +3,6 @@
 import puppeteer from "puppeteer-core";
 
 import { Client, servePages } from "./client.mjs";
-import { token } from "./server.mjs";
 
 const preferences = {
   "media.navigator.streams.fake": true,
@@ -32,9 +31,7 @@ export class Firefox {
   async client(server, channel) {
     const page = await this.#browser.newPage();
     page.on("pageerror", (error) => this.#faults.push(error.stack ?? error.message));
-    await page.goto(this.#pages.origin);
-    await page.waitForFunction(() => window.client);
-    return new Client(page, server, channel, await token(channel));
+    return Client.on(page, this.#pages, server, channel);
   }
 
   /** What went wrong on pages since the last call. */

@@ -1,24 +1,9 @@
 // Somebody in a channel by the SDK: a page of the gateway's own origin that runs nothing but it.
 
-import { createHmac, randomBytes } from "node:crypto";
+import { randomBytes } from "node:crypto";
 
-import { secret } from "./server.mjs";
+import { registerToken } from "./server.mjs";
 import { until } from "./until.mjs";
-
-const TOKEN_LIFETIME_S = 600;
-
-/** A register token for one channel, signed as an application server would. */
-export function registerToken(user, claim) {
-  const now_s = Math.floor(Date.now() / 1_000);
-  const ids = { userId: user, deviceId: `${user}-device`, clientId: `${user}-client` };
-  return signed({ type: "register", iat: now_s, exp: now_s + TOKEN_LIFETIME_S, ...ids, channels: [claim] });
-}
-
-function signed(claims) {
-  const part = (value) => Buffer.from(JSON.stringify(value)).toString("base64url");
-  const text = `${part({ alg: "HS256", typ: "JWT" })}.${part(claims)}`;
-  return `${text}.${createHmac("sha256", secret).update(text).digest("base64url")}`;
-}
 
 /** A channel's name that no test before has used. */
 export function newChannel() {
@@ -30,16 +15,14 @@ export class Guest {
     Object.assign(this, { page, name, channel });
   }
 
-  get clientId() {
-    return `${this.name}-client`;
-  }
-
-  /** Opens a page, registers, and watches everybody unless told otherwise. `rights` are fields of the channel's claim. */
-  static async enter(browser, server, channel, name, { watches = true, rights = {} } = {}) {
+  /**
+   * Opens a page, registers, and watches everybody unless told otherwise. `rights` are fields of the channel's claim;
+   * `before` runs in the page before anything else.
+   */
+  static async enter(browser, server, channel, name, { watches = true, rights = {}, before } = {}) {
     const guest = new Guest(await browser.tab(), name, channel);
-    await guest.page.exposeFunction("freshToken", () =>
-      registerToken(name, { id: channel, action: "join", ...rights }),
-    );
+    if (before) await guest.page.addInitScript(before);
+    await guest.page.exposeFunction("freshToken", () => registerToken(name, channel, rights));
     await guest.page.goto(`${server.origin}/`);
     await guest.#register(watches);
     return guest;
@@ -50,8 +33,8 @@ export class Guest {
     await this.#register(true);
   }
 
-  #register(watches) {
-    return this.page.evaluate(enterChannel, { userAlias: this.name, watches });
+  async #register(watches) {
+    this.clientId = await this.page.evaluate(enterChannel, { userAlias: this.name, watches });
   }
 
   /** Camera and microphone of Chromium's own making. */
@@ -107,7 +90,7 @@ export class Guest {
   }
 }
 
-/** Runs in the page. */
+/** Runs in the page; returns the id that the gateway gave. */
 async function enterChannel({ userAlias, watches }) {
   const sdk = await import("/sdk/tidewire.js");
   const client = new sdk.Client({ url: location.origin, token: () => window.freshToken(), userAlias });
@@ -127,15 +110,17 @@ async function enterChannel({ userAlias, watches }) {
   const [channel] = await client.register();
   channel.on("memberjoined", ({ member }) => note("joined", member.userAlias));
   channel.on("memberleft", ({ member, reason }) => note("left", member.userAlias, reason));
+  channel.on("upstreamopened", ({ upstream }) => note("opened", upstream.mediaId ?? ""));
   channel.on("upstreamclosed", ({ upstream, reason }) => note("closed", upstream.mediaId ?? "", reason));
   channel.on("upstreamupdated", ({ upstream }) => note("muted", upstream.audioMuted, upstream.videoMuted));
   channel.on("rightschanged", ({ rights }) => note("rights", rights.sendVideo));
   channel.on("kicked", ({ by }) => note("kicked", by));
   channel.on("message", ({ from, text }) => note("message", from.userAlias, text));
-  const whose = ({ clientId }) => channel.members.get(clientId)?.userAlias;
+  const nameOf = ({ clientId, mediaId }) => mediaId ?? channel.members.get(clientId)?.userAlias;
+  const subscribe = (upstream) => follow(channel.subscribe(upstream), nameOf(upstream));
   if (watches) {
-    for (const upstream of channel.upstreams.values()) follow(channel.subscribe(upstream), whose(upstream));
-    channel.on("upstreamopened", ({ upstream }) => follow(channel.subscribe(upstream), whose(upstream)));
+    for (const upstream of channel.upstreams.values()) subscribe(upstream);
+    channel.on("upstreamopened", ({ upstream }) => subscribe(upstream));
   }
 
   const sample = async () => {
@@ -150,4 +135,5 @@ async function enterChannel({ userAlias, watches }) {
     return Object.fromEntries(entries);
   };
   Object.assign(window, { sdk, client, channel, heard, remotes, follow, sample });
+  return client.me.clientId;
 }

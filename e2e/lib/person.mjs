@@ -1,9 +1,8 @@
 // Somebody in front of a page: what people do with the call and the broadcast page, and what they see there.
 
 import assert from "node:assert/strict";
-import { mkdir } from "node:fs/promises";
-import { join } from "node:path";
 
+import { picture } from "./browser.mjs";
 import { registerToken } from "./server.mjs";
 import { until } from "./until.mjs";
 
@@ -113,12 +112,8 @@ export class Person {
     await until("all tiles inside", async () => (await this.tiles()).every(({ isInside }) => isInside));
   }
 
-  /** A screenshot for whoever wants to look, where `E2E_PICTURES` says. */
-  async picture(name) {
-    const directory = process.env.E2E_PICTURES;
-    if (!directory) return;
-    await mkdir(directory, { recursive: true });
-    await this.page.screenshot({ path: join(directory, `${name}.png`) });
+  picture(name) {
+    return picture(this.page, name);
   }
 
   // The call.

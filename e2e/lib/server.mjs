@@ -35,13 +35,16 @@ export class Server {
     return Server.#run(origin, [], ["--udp-port", String(await freeUdpPort()), ...args], wrapper);
   }
 
-  /** A gateway and a media server as two programs. Either takes its own settings; `wrapper` starts the media server. */
-  static async startPair({ gateway = [], media = [], wrapper = [] } = {}) {
+  /**
+   * A gateway and a media server as two programs. Either takes its own settings; `wrapper` starts the media server.
+   * `through` says by which address the media server reaches the gateway.
+   */
+  static async startPair({ gateway = [], media = [], wrapper = [], through = (origin) => origin } = {}) {
     const joined = ["--cluster-secret", clusterSecret];
     const server = await Server.#run(await freeOrigin(), ["gateway"], [...joined, "--secret", secret, ...gateway], []);
-    const url = server.origin.replace(/^http/, "ws");
     const ports = ["--media-ip", "127.0.0.1", "--udp-port", String(await freeUdpPort())];
     try {
+      const url = (await through(server.origin)).replace(/^http/, "ws");
       server.#media = await Server.#run(await freeOrigin(), ["media"], [...joined, "--gateway-url", url, ...ports, ...media], wrapper);
     } catch (error) {
       await server.stop();

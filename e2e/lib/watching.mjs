@@ -2,6 +2,8 @@
 
 import assert from "node:assert/strict";
 
+import { until } from "./until.mjs";
+
 /** Every viewer's pictures advance in each of `seconds` seconds, and it hears something over all of them. */
 export async function assertWatching(viewers, seconds) {
   const records = await Promise.all(viewers.map((viewer) => viewer.record(seconds)));
@@ -15,4 +17,11 @@ export async function assertWatching(viewers, seconds) {
     assert.equal(samples.at(-1).state, "connected", who);
   }
   return records;
+}
+
+/** The picture that a page shows goes on, in the last of those that the selector finds. */
+export async function advances(page, selector, within_ms) {
+  const frames = () => page.$$eval(selector, (all) => all.at(-1)?.getVideoPlaybackQuality().totalVideoFrames ?? 0);
+  const before = await until(`a picture in ${selector}`, frames, within_ms);
+  await until(`pictures in ${selector}`, async () => (await frames()) > before + 5, within_ms);
 }

@@ -52,14 +52,17 @@ const many = {
     await pause(1_000);
     for (const [name, remote] of many.coming) if (remote.state === "live") seen.add(name);
     const { peer } = many.channel.downstream;
-    return { ...(await arrivals()), transceivers: peer.getTransceivers().length, seen: seen.size, connections: 1 };
+    return { ...(await arrivals()), transceivers: peer.getTransceivers().length, seen: seen.size, connections: Attended.made };
   },
 };
 
 /** Has the worker see all sound that arrives. It must be asked in the very task that tells of the track. */
 class Attended extends RTCPeerConnection {
+  static made = 0;
+
   constructor(...options) {
     super(...options);
+    Attended.made += 1;
     this.addEventListener("track", ({ receiver, transceiver }) => {
       if (receiver.track.kind === "audio" && !receiver.transform) receiver.transform = new RTCRtpScriptTransform(many.worker, { name: transceiver.mid });
     });
