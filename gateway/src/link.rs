@@ -8,7 +8,6 @@
 //! What is decided is decided in pure modules: [`fleet`] says which media server, [`switchboard`] and [`media_end`] are
 //! the two ends of a link over WebSockets, [`lanes`] what both are made of.
 
-pub mod server_token;
 pub mod lanes;
 pub mod fleet;
 mod attached;

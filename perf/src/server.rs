@@ -117,12 +117,22 @@ impl Server {
         token(&self.binary, channel)
     }
 
+    /// A token that may register and join `channel`.
+    pub fn register_token(&self, channel: &str) -> Result<String> {
+        register_token(&self.binary, channel)
+    }
+
     pub fn metrics(&self) -> Result<Metrics> {
         self.forwarder.metrics()
     }
 
     pub fn usage(&self) -> Result<Usage> {
         Usage::of(self.pid())
+    }
+
+    /// Nanoseconds that all its programs have been on a core; see [`Usage::cpu_ns`].
+    pub fn cpu_ns(&self) -> Result<u64> {
+        self.gateway.iter().chain([&self.forwarder]).map(|program| Ok(Usage::of(program.pid())?.cpu_ns)).sum()
     }
 
     pub fn is_running(&mut self) -> Result<bool> {
@@ -186,7 +196,16 @@ pub fn start_media(
 
 /// A token that may publish and watch in `channel`, from the program's own subcommand.
 pub fn token(binary: &Path, channel: &str) -> Result<String> {
-    let output = Command::new(binary).args(["token", "--secret", SECRET, "--channel", channel]).output();
+    minted(binary, &["--channel", channel])
+}
+
+/// A token that may register and join `channel`.
+pub fn register_token(binary: &Path, channel: &str) -> Result<String> {
+    minted(binary, &["--type", "register", "--channel", channel])
+}
+
+fn minted(binary: &Path, words: &[&str]) -> Result<String> {
+    let output = Command::new(binary).args(["token", "--secret", SECRET]).args(words).output();
     let output = output.context("`tidewire token` does not start")?;
     let said = String::from_utf8_lossy(&output.stderr);
     ensure!(output.status.success(), "`tidewire token` ended with {}: {said}", output.status);

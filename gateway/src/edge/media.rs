@@ -14,7 +14,7 @@ use axum::http::HeaderMap;
 use axum::response::Response;
 use axum::routing::get;
 use futures_util::{SinkExt, StreamExt, future};
-use tidewire_core::id::{Label, LinkKey};
+use tidewire_core::id::LinkKey;
 use tidewire_core::limits::CONNECTIONS_MAX;
 use tokio::sync::mpsc;
 
@@ -22,29 +22,30 @@ use super::{request, respond};
 use crate::limits::{ANSWER_LEN_MAX, ASKS_MAX};
 use crate::link::exchange::{Exchange, Input};
 use crate::link::pump::{self, Packet};
-use crate::link::server_token;
 use crate::link::switchboard::Visitor;
 use crate::problem::{Code, Problem};
+use crate::token::{Keys, verify_server};
 
 #[derive(Clone)]
 struct Entrance {
     exchange: Exchange,
-    /// Empty where there is none.
-    secret: Arc<[u8]>,
+    /// None where there is no cluster secret.
+    keys: Option<Arc<Keys>>,
 }
 
 /// The route by which media servers reach an exchange. Without a secret it takes nobody, and says why.
 pub fn media_routes(exchange: Exchange, cluster_secret: Option<&[u8]>) -> Router {
-    let secret = cluster_secret.unwrap_or_default().into();
-    Router::new().route("/v1/media", get(enter)).with_state(Entrance { exchange, secret })
+    // An empty secret gives no keys.
+    let keys = cluster_secret.and_then(|secret| Keys::new([secret], None).ok()).map(Arc::new);
+    Router::new().route("/v1/media", get(enter)).with_state(Entrance { exchange, keys })
 }
 
 async fn enter(
-    State(Entrance { exchange, secret }): State<Entrance>,
+    State(Entrance { exchange, keys }): State<Entrance>,
     headers: HeaderMap,
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Response {
-    let visitor = match admit(&exchange, &secret, &headers) {
+    let visitor = match admit(&exchange, keys.as_deref(), &headers) {
         Ok(visitor) => visitor,
         Err(problem) => {
             tracing::debug!(code = problem.code.wire(), detail = problem.detail, "a media server was refused");
@@ -57,12 +58,10 @@ async fn enter(
     }
 }
 
-fn admit(exchange: &Exchange, secret: &[u8], headers: &HeaderMap) -> Result<Visitor, Problem> {
-    if secret.is_empty() {
-        return Err(Problem::new(Code::ClusterSecretMissing, Code::ClusterSecretMissing.meaning()));
-    }
+fn admit(exchange: &Exchange, keys: Option<&Keys>, headers: &HeaderMap) -> Result<Visitor, Problem> {
+    let keys = keys.ok_or_else(|| Problem::new(Code::ClusterSecretMissing, Code::ClusterSecretMissing.meaning()))?;
     let token = request::bearer_text(headers)?;
-    let name: Label = server_token::verify(secret, token, request::now_unix())?;
+    let name = verify_server(keys, token, request::now_unix())?.media_server;
     let mut key = [0; 16];
     rand::fill(&mut key)
         .map_err(|_| Problem::new(Code::MediaServerUnavailable, "The system gives no random numbers."))?;

@@ -7,8 +7,9 @@ use futures_util::{SinkExt, StreamExt};
 use tidewire_core::id::{ConnectionKey, Label};
 use tidewire_core::message::media::FromMedia;
 use tidewire_core::message::{CloseReason, ErrorCode, Event, Request, Response};
+use tidewire_gateway::limits::SERVER_TOKEN_LIFETIME;
 use tidewire_gateway::link::media_end::{About, MediaEnd, Step};
-use tidewire_gateway::link::server_token;
+use tidewire_gateway::token::{ServerClaims, sign_server};
 use tidewire_gateway::{Exchange, MediaLink, media_routes};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
@@ -57,7 +58,7 @@ impl Bed {
 
     /// A media server that has enlisted.
     async fn enlisted(&self, name: &str) -> Server {
-        let token = server_token::mint(CLUSTER_SECRET, &label(name), now_unix());
+        let token = minted(CLUSTER_SECRET, name, now_unix());
         let socket = self.enter(Some(&format!("Bearer {token}"))).await.unwrap();
         let about = About { server: label(name), region: None, version: String::new(), connections_max: 10 };
         let mut server = Server { socket, end: MediaEnd::new(about) };
@@ -110,6 +111,12 @@ fn label(text: &str) -> Label {
     Label::new(text).unwrap()
 }
 
+/// A media server's token, good for a minute from `now_unix`.
+fn minted(secret: &[u8], name: &str, now_unix: u64) -> String {
+    let claims = ServerClaims { media_server: label(name), region: None };
+    sign_server(secret, &claims, SERVER_TOKEN_LIFETIME, now_unix)
+}
+
 fn open(connection: u128, channel: &str) -> Request {
     let channel = format!("app/{channel}").try_into().unwrap();
     Request::OfferDownstream { connection: ConnectionKey(connection), channel, wants: vec![] }
@@ -118,12 +125,12 @@ fn open(connection: u128, channel: &str) -> Request {
 #[tokio::test]
 async fn who_cannot_show_the_clusters_secret_is_refused_before_the_upgrade() {
     let bed = Bed::new(Duration::from_secs(30), Some(CLUSTER_SECRET)).await;
-    let minted = |secret, now| format!("Bearer {}", server_token::mint(secret, &label("m"), now));
+    let shown = |secret, now| format!("Bearer {}", minted(secret, "m", now));
     let refusals = [
         (None, "tokenMissing"),
         (Some("Bearer x".to_owned()), "tokenParseFailure"),
-        (Some(minted(SECRET, now_unix())), "tokenAuthFailure"),
-        (Some(minted(CLUSTER_SECRET, now_unix() - 61)), "tokenExpired"),
+        (Some(shown(SECRET, now_unix())), "tokenAuthFailure"),
+        (Some(shown(CLUSTER_SECRET, now_unix() - 61)), "tokenExpired"),
         (Some(bearer("studio")), "tokenAuthFailure"),
     ];
     for (authorization, code) in refusals {
@@ -135,7 +142,7 @@ async fn who_cannot_show_the_clusters_secret_is_refused_before_the_upgrade() {
 #[tokio::test]
 async fn a_gateway_without_a_secret_takes_nobody() {
     let bed = Bed::new(Duration::from_secs(30), None).await;
-    let token = format!("Bearer {}", server_token::mint(b"", &label("m"), now_unix()));
+    let token = format!("Bearer {}", minted(b"", "m", now_unix()));
     assert_eq!(bed.refused(Some(&token)).await, (403, "clusterSecretMissing".to_owned()));
 }
 

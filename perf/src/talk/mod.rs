@@ -8,7 +8,6 @@ mod member;
 
 use std::cell::RefCell;
 use std::path::Path;
-use std::process::Command;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
@@ -22,7 +21,7 @@ use tokio::time::{sleep, sleep_until};
 use self::member::{Address, Member};
 use crate::clock::unix_ns;
 use crate::load::Points;
-use crate::server::{Io, SECRET, Server};
+use crate::server::{Io, Server};
 use crate::usage::Usage;
 
 /// What is to be played.
@@ -76,7 +75,7 @@ pub(crate) type SharedBook = Rc<RefCell<Book>>;
 pub fn talk(binary: &Path, talk: Talk) -> Result<Talked> {
     ensure!(talk.clients > talk.deaf, "somebody must read");
     let server = Server::start(binary, Io::Epoll, talk.server_core, &[])?;
-    let address = Address { http: server.http, token: register_token(binary)? };
+    let address = Address { http: server.http, token: server.register_token(member::CHANNEL)? };
     let runtime = Builder::new_current_thread().enable_all().build()?;
     let talked = LocalSet::new().block_on(&runtime, play(&server, address, talk))?;
     server.stop()?;
@@ -151,13 +150,6 @@ async fn wait_for_the_last(book: &SharedBook, expected: u64) {
     while book.borrow().heard < expected && Instant::now() < deadline {
         sleep(Duration::from_millis(5)).await;
     }
-}
-
-fn register_token(binary: &Path) -> Result<String> {
-    let words = ["token", "--type", "register", "--secret", SECRET, "--channel", member::CHANNEL];
-    let output = Command::new(binary).args(words).output()?;
-    ensure!(output.status.success(), "`tidewire token`: {}", String::from_utf8_lossy(&output.stderr));
-    Ok(String::from_utf8(output.stdout)?.trim().to_owned())
 }
 
 impl Book {

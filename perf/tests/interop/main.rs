@@ -20,3 +20,7 @@ mod fanout;
 mod scenarios;
 mod relay;
 mod apart;
+mod member;
+mod crowd;
+mod watcher;
+mod many;

@@ -10,9 +10,10 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use futures_util::{SinkExt, StreamExt, future};
 use tidewire_core::id::Label;
 use tidewire_core::limits::CONNECTIONS_MAX;
-use tidewire_gateway::limits::{ANSWER_LEN_MAX, ASKS_MAX, CONNECT_MAX};
+use tidewire_gateway::limits::{ANSWER_LEN_MAX, ASKS_MAX, CONNECT_MAX, SERVER_TOKEN_LIFETIME};
+use tidewire_gateway::link::Farewell;
 use tidewire_gateway::link::pump::{self, End, Packet};
-use tidewire_gateway::link::{Farewell, server_token};
+use tidewire_gateway::token::{ServerClaims, sign_server};
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use tokio::time::{sleep, timeout};
@@ -69,7 +70,8 @@ impl Connector {
 
     async fn connect(&self) -> Result<Socket, String> {
         let mut request = self.gateway.uri().into_client_request().map_err(|error| error.to_string())?;
-        let token = server_token::mint(self.secret.bytes(), &self.server, now_unix());
+        let claims = ServerClaims { media_server: self.server.clone(), region: None };
+        let token = sign_server(self.secret.bytes(), &claims, SERVER_TOKEN_LIFETIME, now_unix());
         // A token is letters, digits, dots, dashes and underscores.
         let bearer = HeaderValue::from_str(&format!("Bearer {token}")).map_err(|error| error.to_string())?;
         request.headers_mut().insert(header::AUTHORIZATION, bearer);
