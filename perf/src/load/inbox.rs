@@ -13,18 +13,20 @@ use nix::sys::time::TimeSpec;
 use crate::clock;
 
 /// The memory of one read: each takes the place of the one before.
-pub(super) struct Inbox {
+pub struct Inbox {
     buffer: Box<[u8; 2048]>,
     control: Vec<u8>,
 }
 
-impl Inbox {
-    pub(super) fn new() -> Self {
+impl Default for Inbox {
+    fn default() -> Self {
         Self { buffer: Box::new([0; 2048]), control: cmsg_space!(TimeSpec) }
     }
+}
 
+impl Inbox {
     /// One datagram and the wall-clock time at which the kernel took it in; `None` when there is none.
-    pub(super) fn receive(&mut self, socket: &UdpSocket) -> Result<Option<(&[u8], u64)>> {
+    pub fn receive(&mut self, socket: &UdpSocket) -> Result<Option<(&[u8], u64)>> {
         let mut slices = [IoSliceMut::new(&mut self.buffer[..])];
         let (len, stamp) =
             match recvmsg::<()>(socket.as_raw_fd(), &mut slices, Some(&mut self.control), MsgFlags::MSG_DONTWAIT) {

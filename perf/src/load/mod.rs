@@ -27,6 +27,7 @@ mod scenario;
 
 pub use compare::{Comparison, Schedule, compare};
 pub use feedback::Feedback;
+pub use inbox::Inbox;
 pub use plan::{Pacing, Video};
 pub use report::{Points, window_line};
 pub use rig::Rig;

@@ -65,7 +65,7 @@ impl Reactor {
             started: None,
             rotation: Rotation { started: Instant::now(), interval, visited: 0 },
             patience: Patience::Sleep,
-            inbox: Inbox::new(),
+            inbox: Inbox::default(),
             delays: histogram()?,
             lateness: histogram()?,
             idle: Duration::ZERO,

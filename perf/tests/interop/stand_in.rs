@@ -116,8 +116,11 @@ fn forward_until(stop: &AtomicBool, listener: &TcpListener) -> Result<()> {
             publisher.request_key_frame(mid)?;
         }
         publisher.serve()?;
-        for packet in publisher.inbox.iter_mut().flat_map(std::mem::take) {
-            viewers.iter_mut().filter(|viewer| viewer.connected).try_for_each(|viewer| viewer.forward(mid, &packet))?;
+        for arrived in publisher.inbox.iter_mut().flat_map(std::mem::take) {
+            viewers
+                .iter_mut()
+                .filter(|viewer| viewer.connected)
+                .try_for_each(|viewer| viewer.forward(mid, &arrived.packet))?;
         }
     }
     Ok(())

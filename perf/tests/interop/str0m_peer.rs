@@ -7,6 +7,7 @@ use std::net::UdpSocket;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
+use nix::sys::socket::{setsockopt, sockopt};
 use str0m::change::{SdpAnswer, SdpOffer};
 use str0m::media::{Direction, KeyframeRequestKind, MediaKind, Mid, Pt};
 use str0m::net::{Protocol, Receive};
@@ -17,6 +18,13 @@ use tidewire_perf::client::media::Codec;
 use tidewire_perf::client::pattern::{self, Position, STAMP_LEN, Stamp};
 use tidewire_perf::client::wait;
 use tidewire_perf::client::wire::widen;
+use tidewire_perf::load::Inbox;
+
+/// A packet, and when the kernel took it in, by the wall clock.
+pub(crate) struct Arrived {
+    pub(crate) packet: RtpPacket,
+    pub(crate) at_ns: u64,
+}
 
 pub(crate) struct Str0mPeer {
     rtc: Rtc,
@@ -32,7 +40,10 @@ pub(crate) struct Str0mPeer {
     pub(crate) mismatches: u64,
     pub(crate) first: Option<Stamp>,
     /// Packets to hand on, where this peer is part of a forwarder.
-    pub(crate) inbox: Option<Vec<RtpPacket>>,
+    pub(crate) inbox: Option<Vec<Arrived>>,
+    reader: Inbox,
+    /// When the kernel took in the datagram that is being handled.
+    arrived_ns: u64,
     sent: u64,
     timestamp: u32,
     key_frame_due: bool,
@@ -46,6 +57,7 @@ impl Str0mPeer {
         let socket = UdpSocket::bind("127.0.0.1:0")?;
         socket.set_nonblocking(true)?;
         widen(&socket)?;
+        setsockopt(&socket, sockopt::ReceiveTimestampns, &true)?;
         rtc.add_local_candidate(Candidate::host(socket.local_addr()?, "udp")?);
         Ok(Self {
             rtc,
@@ -60,6 +72,8 @@ impl Str0mPeer {
             mismatches: 0,
             first: None,
             inbox: None,
+            reader: Inbox::default(),
+            arrived_ns: 0,
             sent: 0,
             timestamp: 0,
             key_frame_due: true,
@@ -138,20 +152,15 @@ impl Str0mPeer {
 
     /// Handles everything that has arrived and whatever is due.
     pub(crate) fn serve(&mut self) -> Result<()> {
-        let mut buffer = [0; 2048];
-        loop {
-            match self.socket.recv_from(&mut buffer) {
-                Ok((len, source)) => {
-                    let destination = self.socket.local_addr()?;
-                    let contents = buffer[..len].try_into()?;
-                    let receive = Receive { proto: Protocol::Udp, source, destination, contents };
-                    self.rtc.handle_input(Input::Receive(Instant::now(), receive))?;
-                    self.drain()?;
-                }
-                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => break,
-                Err(error) if error.kind() == std::io::ErrorKind::ConnectionRefused => {}
-                Err(error) => return Err(error.into()),
-            }
+        while wait::is_readable(&self.socket)? {
+            // Whom it comes from is not asked of the kernel together with the time.
+            let Ok((_, source)) = self.socket.peek_from(&mut [0]) else { break };
+            let Some((datagram, at_ns)) = self.reader.receive(&self.socket)? else { break };
+            self.arrived_ns = at_ns;
+            let (destination, contents) = (self.socket.local_addr()?, datagram.try_into()?);
+            let receive = Receive { proto: Protocol::Udp, source, destination, contents };
+            self.rtc.handle_input(Input::Receive(Instant::now(), receive))?;
+            self.drain()?;
         }
         if Instant::now() >= self.timeout {
             self.rtc.handle_input(Input::Timeout(Instant::now()))?;
@@ -195,7 +204,7 @@ impl Str0mPeer {
                 self.key_frame_due = true;
             }
             Event::RtpPacket(packet) => match &mut self.inbox {
-                Some(inbox) => inbox.push(packet),
+                Some(inbox) => inbox.push(Arrived { packet, at_ns: self.arrived_ns }),
                 None => self.hear(&packet.payload),
             },
             Event::Closed => self.closed = true,

@@ -11,14 +11,12 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, bail, ensure};
 use serde_json::{Value, json};
 use str0m::media::Mid;
-use str0m::rtp::RtpPacket;
 use tidewire_perf::client::pattern::{self, Stamp};
 use tidewire_perf::client::wait;
-use tidewire_perf::machine;
 
 use crate::crowd::{media_id, number_of};
 use crate::member::Member;
-use crate::str0m_peer::Str0mPeer;
+use crate::str0m_peer::{Arrived, Str0mPeer};
 
 pub(crate) struct Watcher {
     pub(crate) peer: Str0mPeer,
@@ -38,8 +36,6 @@ pub(crate) struct Watcher {
     pub(crate) sections: usize,
     /// By the SSRC that the server sends with.
     pub(crate) streams: BTreeMap<u32, Reception>,
-    last_turn: Instant,
-    unread: Duration,
     /// Payloads that are not what was sent.
     pub(crate) mismatches: u64,
     /// Streams that began without a MID (RFC 9143 15), or in the section of another.
@@ -54,8 +50,8 @@ pub(crate) struct Reception {
     /// The index of the next packet, if none is missing.
     pub(crate) next: u64,
     sequence_next: u64,
-    last: Instant,
-    /// When the last one was sent, by the publisher's clock.
+    /// When the kernel took in the last one, and when it was sent, by the wall clock.
+    last_ns: u64,
     planned_ns: u64,
     /// The longest since they were looked at last.
     pauses: Pauses,
@@ -63,14 +59,11 @@ pub(crate) struct Reception {
     pub(crate) breaks: u64,
 }
 
-/// The longest that nothing came; and what of it may not be the server's doing.
+/// The longest that nothing came, and the longest that nothing was sent, which is not the server's doing.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Pauses {
     pub(crate) heard: Duration,
-    /// Between two packets of a publisher's.
     pub(crate) sent: Duration,
-    /// Between two looks at the socket.
-    pub(crate) unread: Duration,
 }
 
 impl Watcher {
@@ -90,13 +83,10 @@ impl Watcher {
             outdated: 0,
             sections: 0,
             streams: BTreeMap::new(),
-            last_turn: Instant::now(),
-            unread: Duration::ZERO,
             mismatches: 0,
             strays: 0,
         };
         watcher.peer.inbox = Some(Vec::new());
-        machine::take_some_precedence();
         watcher.settle()?;
         watcher.turn_until("str0m to be connected", |watcher| watcher.peer.connected)?;
         Ok(watcher)
@@ -140,24 +130,21 @@ impl Watcher {
     /// The longest pauses of any stream of these publishers since this was asked last.
     pub(crate) fn take_pauses(&mut self, publishers: &BTreeSet<usize>) -> Pauses {
         let streams = self.streams.values_mut().filter(|heard| publishers.contains(&number_of(heard.stream)));
-        let own = Pauses { unread: take(&mut self.unread), ..Pauses::default() };
-        streams.map(|heard| take(&mut heard.pauses)).fold(own, Pauses::longer)
+        streams.map(|heard| take(&mut heard.pauses)).fold(Pauses::default(), Pauses::longer)
     }
 
     /// Publishers of whom something has come since then.
-    pub(crate) fn heard_since(&self, then: Instant) -> BTreeSet<usize> {
-        let streams = self.streams.values().filter(|heard| heard.last >= then);
+    pub(crate) fn heard_since(&self, then_ns: u64) -> BTreeSet<usize> {
+        let streams = self.streams.values().filter(|heard| heard.last_ns >= then_ns);
         streams.map(|heard| number_of(heard.stream)).collect()
     }
 
     /// Waits a little for something to arrive, and handles it.
     fn turn(&mut self, limit: Duration) -> Result<()> {
         wait::readable([self.peer.socket().as_fd(), self.member.as_fd()], limit)?;
-        self.unread = self.unread.max(self.last_turn.elapsed());
-        self.last_turn = Instant::now();
         self.peer.serve()?;
-        for packet in self.peer.inbox.as_mut().map(take).unwrap_or_default() {
-            self.hear(&packet);
+        for arrived in self.peer.inbox.as_mut().map(take).unwrap_or_default() {
+            self.hear(&arrived);
         }
         for told in self.member.hear()? {
             self.take(&told).with_context(|| told["type"].to_string())?;
@@ -165,21 +152,22 @@ impl Watcher {
         Ok(())
     }
 
-    fn hear(&mut self, packet: &RtpPacket) {
-        match pattern::verify(&packet.payload) {
-            Ok(stamp) => match self.streams.get_mut(&*packet.header.ssrc) {
-                Some(heard) => heard.note(packet, stamp),
-                None => self.begin(packet, stamp),
+    fn hear(&mut self, arrived: &Arrived) {
+        match pattern::verify(&arrived.packet.payload) {
+            Ok(stamp) => match self.streams.get_mut(&*arrived.packet.header.ssrc) {
+                Some(heard) => heard.note(arrived, stamp),
+                None => self.begin(arrived, stamp),
             },
             Err(_) => self.mismatches += 1,
         }
     }
 
-    fn begin(&mut self, packet: &RtpPacket, stamp: Stamp) {
+    fn begin(&mut self, arrived: &Arrived, stamp: Stamp) {
+        let header = &arrived.packet.header;
         let carries = |mid: Mid| self.carried.get(&mid.to_string());
         let is_astray = |mid| carries(mid).is_some_and(|carried| *carried != media_id(number_of(stamp.stream)));
-        self.strays += u64::from(packet.header.ext_vals.mid.is_none_or(is_astray));
-        self.streams.insert(*packet.header.ssrc, Reception::beginning(packet, stamp));
+        self.strays += u64::from(header.ext_vals.mid.is_none_or(is_astray));
+        self.streams.insert(*header.ssrc, Reception::beginning(arrived, stamp));
     }
 
     fn take(&mut self, told: &Value) -> Result<()> {
@@ -226,33 +214,33 @@ impl Watcher {
 }
 
 impl Reception {
-    fn beginning(packet: &RtpPacket, stamp: Stamp) -> Self {
+    fn beginning(arrived: &Arrived, stamp: Stamp) -> Self {
         Self {
             stream: stamp.stream,
             next: stamp.index + 1,
-            sequence_next: *packet.seq_no + 1,
-            last: packet.timestamp,
+            sequence_next: *arrived.packet.seq_no + 1,
+            last_ns: arrived.at_ns,
             planned_ns: stamp.planned_ns,
             pauses: Pauses::default(),
             breaks: 0,
         }
     }
 
-    fn note(&mut self, packet: &RtpPacket, stamp: Stamp) {
-        let fits = (stamp.stream, stamp.index, *packet.seq_no) == (self.stream, self.next, self.sequence_next);
+    fn note(&mut self, arrived: &Arrived, stamp: Stamp) {
+        let sequence = *arrived.packet.seq_no;
+        let fits = (stamp.stream, stamp.index, sequence) == (self.stream, self.next, self.sequence_next);
         self.breaks += u64::from(!fits);
-        (self.next, self.sequence_next) = (stamp.index + 1, *packet.seq_no + 1);
+        (self.next, self.sequence_next) = (stamp.index + 1, sequence + 1);
         let sent = Duration::from_nanos(stamp.planned_ns.saturating_sub(self.planned_ns));
-        let heard = packet.timestamp.duration_since(self.last);
-        self.pauses = self.pauses.longer(Pauses { heard, sent, ..Pauses::default() });
-        (self.last, self.planned_ns) = (packet.timestamp, stamp.planned_ns);
+        let heard = Duration::from_nanos(arrived.at_ns.saturating_sub(self.last_ns));
+        self.pauses = self.pauses.longer(Pauses { heard, sent });
+        (self.last_ns, self.planned_ns) = (arrived.at_ns, stamp.planned_ns);
     }
 }
 
 impl Pauses {
     fn longer(self, other: Self) -> Self {
-        let (heard, sent) = (self.heard.max(other.heard), self.sent.max(other.sent));
-        Self { heard, sent, unread: self.unread.max(other.unread) }
+        Self { heard: self.heard.max(other.heard), sent: self.sent.max(other.sent) }
     }
 }
 
