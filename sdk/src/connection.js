@@ -35,6 +35,9 @@ export class Connection extends Emitter {
   #openings = 0;
   #restarts = 0;
   #restarting = null;
+  #leave = () => {};
+  /** Resolves when the peer of now is given up: what a closed one was asked for may never settle. */
+  _over = Promise.resolve();
   /** Who waits for the first opening. */
   #awaited = null;
   /** Whoever takes care of trouble; a newer one makes it stop. */
@@ -134,6 +137,7 @@ export class Connection extends Emitter {
     this.#dismantle();
     const peer = new RTCPeerConnection({ bundlePolicy: "max-bundle", iceServers: this.#channel.client._iceServers });
     this.#peer = peer;
+    this._over = new Promise((resolve) => (this.#leave = resolve));
     this.#restarts = 0;
     this.#restarting = null;
     this.#before = null;
@@ -161,6 +165,7 @@ export class Connection extends Emitter {
     this.#peer.onconnectionstatechange = null;
     this.#peer.close();
     this.#peer = null;
+    this.#leave();
   }
 
   async #openUntilItIs(care, reason, firstPauseMs) {
@@ -219,15 +224,16 @@ export class Connection extends Emitter {
     await pause(afterMs, care);
     while (this.#restarts < RESTARTS_MAX && !care.aborted) {
       this.#restarts += 1;
+      // One that is under way answers for this one, too.
+      const restarting = (this.#restarting ??= this._restart(this.#peer));
       try {
-        // One that is under way answers for this one, too.
-        this.#restarting ??= this._restart(this.#peer);
-        await this.#restarting;
+        await restarting;
       } catch {
         // Whatever it was, another connection is the way out.
         break;
       } finally {
-        this.#restarting = null;
+        // That of the next peer may be under way by now.
+        if (restarting === this.#restarting) this.#restarting = null;
       }
       await pause(RESTART_MS_MAX, care);
     }

@@ -102,8 +102,7 @@ export class Downstream extends Connection {
     this.#offer = null;
     if (!peer || offer?.connection !== this._key) return;
     try {
-      await peer.setRemoteDescription({ type: "offer", sdp: offer.offer });
-      await peer.setLocalDescription(await peer.createAnswer());
+      await Promise.race([takeUp(peer, offer.offer), this._over]);
       if (peer !== this.peer) return;
       this.#assign(peer, offer.sections);
       // With a newer offer here, its answer is the one that counts.
@@ -138,6 +137,11 @@ export class Downstream extends Connection {
     for (const [remote, sections] of given) remote._keep(sections);
     for (const [remote, sections] of given) remote._assign(sections);
   }
+}
+
+async function takeUp(peer, sdp) {
+  await peer.setRemoteDescription({ type: "offer", sdp });
+  await peer.setLocalDescription(await peer.createAnswer());
 }
 
 /** One want for each source, whoever watches it how often, in an order that does not depend on who came first. */

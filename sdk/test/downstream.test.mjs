@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { afterEach, beforeEach, test } from "node:test";
 
 import { channel as snapshot, Gateway, upstream } from "./lib/gateway.mjs";
-import { faults, peers } from "./lib/peers.mjs";
+import { faults, pace, peers } from "./lib/peers.mjs";
 import { until } from "./lib/until.mjs";
 
 const { Client } = await import("../tidewire.js");
@@ -208,6 +208,22 @@ test("a downstream that the server gave up is opened again, under the same strea
   await a.next("track");
   assert.notEqual(a.videoTrack, before);
   assert.equal(a.state, "live");
+});
+
+test("a connection that goes while its offer is taken up keeps nothing from the next", async (t) => {
+  pace.stepMs = 50;
+  t.after(() => (pace.stepMs = 2));
+  const a = channel.subscribe("a");
+  await opened();
+  offer(1, "0=video:a");
+  await until("the offer is being taken up", () => peers[0].signalingState === "have-remote-offer");
+  gateway.tell({ type: "closed", connection: "c1", reason: "mediaServerLost" });
+  await until("another downstream", () => gateway.asked("openDownstream").length === 2);
+  offer(1, "0=video:a", "c2");
+  await answered(1);
+  channel.subscribe("b");
+  await until("a change", () => changes().length === 1);
+  assert.deepEqual([a.state, changes()[0].connection], ["live", "c2"]);
 });
 
 test("a network that fails is mended by an ICE restart, then by another connection", async (t) => {

@@ -3,6 +3,8 @@
 
 export const faults = [];
 export const peers = [];
+/** How long a step takes. */
+export const pace = { stepMs: 2 };
 
 class Track {
   enabled = true;
@@ -139,12 +141,14 @@ class Peer {
     return [`a=ice-ufrag:u${this.#credentials}`, `a=ice-pwd:p${this.#credentials}`, ...lines].join("\r\n");
   }
 
+  /** As a browser does it: a step that is under way when the peer is closed never ends. */
   async #step(from, act) {
+    if (this.closed) throw new DOMException("the peer is closed", "InvalidStateError");
     if (this.#isBusy) faults.push("two steps at a time");
     this.#isBusy = true;
-    await new Promise((resolve) => setTimeout(resolve, 2));
+    await new Promise((resolve) => setTimeout(resolve, pace.stepMs));
     this.#isBusy = false;
-    if (this.closed) throw new Error("the peer is closed");
+    if (this.closed) return new Promise(() => {});
     if (this.signalingState !== from) faults.push(`a step out of ${this.signalingState}, not ${from}`);
     return act();
   }
