@@ -247,6 +247,7 @@ export class Channel extends Emitter {
     this.#rights = rights;
     if (!differ(before, rights)) return;
     this._emit("rightschanged", { rights, before });
+    this.#downstream?._forgive();
     if (rights.sfu) this._change();
   }
 

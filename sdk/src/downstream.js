@@ -2,6 +2,7 @@
 // whole; the server offers; each offer is answered in its turn, and only the newest matters.
 
 import { Connection } from "./connection.js";
+import { TidewireError } from "./errors.js";
 import { Latest, pause } from "./timing.js";
 
 /** After a change its offer is on its way; what is wanted within this waits for it and becomes one change. */
@@ -10,6 +11,8 @@ const COALESCE_MS = 20;
 const AGAIN_AFTER_MS = 250;
 /** A change that was refused so often in a row is given up until something else is wanted. */
 const REFUSALS_MAX = 5;
+/** The server carries so many. */
+const WANTS_MAX = 64;
 /** The server's end is gone. */
 const GONE = new Set(["connectionUnknown", "connectionEnded"]);
 
@@ -20,6 +23,10 @@ export class Downstream extends Connection {
   #sections = [];
   /** What the gateway knows to be wanted. */
   #asked = [];
+  /** Wants that were refused for good, as text: their sources stay as they were until something else is wanted of them. */
+  #forbidden = new Set();
+  /** How many are more than the server carries; each further one is told of. */
+  #beyond = 0;
   #refusals = 0;
   /** Resolves when the gateway has taken, or refused, what was answered last. */
   #taken = Promise.resolve();
@@ -30,6 +37,11 @@ export class Downstream extends Connection {
   _change() {
     this.#refusals = 0;
     this.#asking.want();
+  }
+
+  /** Rights have changed: what was refused may be had now. */
+  _forgive() {
+    this.#forbidden.clear();
   }
 
   /** An upstream is over: the gateway knows, and what was wanted of it has ended with it. */
@@ -46,7 +58,7 @@ export class Downstream extends Connection {
   async _establish(peer) {
     this.#offer = null;
     this.#assign(peer, []);
-    const wants = wantsOf(this.channel.watched);
+    const wants = this.#wants();
     await this.channel._ask({ type: "openDownstream", channel: this.channel.name, wants }, ({ connection }) => {
       this.#asked = wants;
       this._name(peer, connection);
@@ -74,8 +86,8 @@ export class Downstream extends Connection {
     const connection = this._key;
     // While it is being opened, what is wanted is looked at afterwards.
     if (!connection) return;
-    const wants = wantsOf(this.channel.watched);
-    if (JSON.stringify(wants) === JSON.stringify(this.#asked)) return this.#assign(this.peer, this.#sections);
+    const wants = this.#wants();
+    if (text(wants) === text(this.#asked)) return this.#assign(this.peer, this.#sections);
     try {
       await this.channel._ask({ type: "changeDownstream", connection, wants }, () => {
         if (connection === this._key) this.#asked = wants;
@@ -83,17 +95,44 @@ export class Downstream extends Connection {
       this.#refusals = 0;
       await pause(COALESCE_MS);
     } catch (error) {
-      if (connection === this._key) await this.#refused(error);
+      if (connection === this._key) await this.#refused(error, wants);
     }
   }
 
-  async #refused(error) {
+  /** What is to be asked for. Who came first is served when it is too much, and what was refused is left as it was. */
+  #wants() {
+    const all = wantsOf(this.channel.watched);
+    this.#forbidden = new Set(all.map(text).filter((want) => this.#forbidden.has(want)));
+    const had = new Map(this.#asked.map((want) => [sourceOf(want), want]));
+    const wants = all.map((want) => (this.#forbidden.has(text(want)) ? had.get(sourceOf(want)) : want)).filter(Boolean);
+    const beyond = Math.max(wants.length - WANTS_MAX, 0);
+    if (beyond > this.#beyond)
+      this.#complain(new TidewireError("tooManyWants", `${beyond} more than the ${WANTS_MAX} that are carried`));
+    this.#beyond = beyond;
+    return inOrder(wants.slice(0, WANTS_MAX));
+  }
+
+  #complain(error) {
+    this.channel.client._complain(error, this.channel);
+  }
+
+  async #refused(error, wants) {
     if (GONE.has(error.code)) return this._reopen("mediaServerLost");
     this.#refusals += 1;
     const passing = error.code === "upstreamUnknown" || error.retryAfterS !== undefined;
-    if (!passing || this.#refusals > REFUSALS_MAX) return this.channel.client._complain(error, this.channel);
+    if (!passing) return this.#forbid(error, wants);
+    if (this.#refusals > REFUSALS_MAX) return this.#complain(error);
     await pause((error.retryAfterS ?? 0) * 1_000 || AGAIN_AFTER_MS, this.channel.client._life);
     this.#asking.want();
+  }
+
+  /** It stands: what was had before goes on without what was new. */
+  #forbid(error, wants) {
+    const had = new Set(this.#asked.map(text));
+    const fresh = wants.map(text).filter((want) => !had.has(want));
+    fresh.forEach((want) => this.#forbidden.add(want));
+    this.#complain(error);
+    if (fresh.length > 0) this.#asking.want();
   }
 
   async #answer() {
@@ -124,7 +163,7 @@ export class Downstream extends Connection {
 
   /** Offer and answer do not fit: only a connection from scratch can be trusted. */
   #stumbled(error) {
-    this.channel.client._complain(error, this.channel);
+    this.#complain(error);
     this._reopen("answerInvalid");
   }
 
@@ -144,16 +183,26 @@ async function takeUp(peer, sdp) {
   await peer.setLocalDescription(await peer.createAnswer());
 }
 
-/** One want for each source, whoever watches it how often, in an order that does not depend on who came first. */
+function text(want) {
+  return JSON.stringify(want);
+}
+
+/** One want for each source, whoever watches it how often. */
 function wantsOf(watched) {
   const wants = new Map();
   for (const { source, wanted } of watched) {
-    const key = JSON.stringify(source);
+    const key = sourceOf(source);
     const { audio = false, video = false } = wants.get(key) ?? {};
     wants.set(key, { ...source, audio: audio || wanted.audio, video: video || wanted.video });
   }
-  return [...wants.keys()]
-    .sort()
-    .map((key) => wants.get(key))
-    .filter(({ audio, video }) => audio || video);
+  return [...wants.values()].filter(({ audio, video }) => audio || video);
+}
+
+/** An order that does not depend on who came first. */
+function inOrder(wants) {
+  return wants.sort((a, b) => (sourceOf(a) < sourceOf(b) ? -1 : 1));
+}
+
+function sourceOf({ upstream, mediaId }) {
+  return JSON.stringify({ mediaId, upstream });
 }

@@ -195,6 +195,31 @@ test("a change that names what has just gone is made again without it", async ()
   assert.deepEqual(changes().map(wants), ["a:av b:av", "b:av"]);
 });
 
+test("more than the server carries is told of once, and keeps nothing from those who came first", async () => {
+  for (let at = 0; at < 66; at += 1) channel.watch(`m${99 - at}`);
+  await opened();
+  const ids = () => new Set(gateway.requests.findLast(({ wants: any }) => any).wants.map(({ mediaId }) => mediaId));
+  assert.deepEqual([ids().size, ids().has("m99"), ids().has("m34")], [64, true, false]);
+  [...channel.watched][0].close();
+  await until("the next in line", () => ids().has("m35"));
+  assert.deepEqual([ids().size, errors.splice(0)], [64, ["tooManyWants"]]);
+});
+
+test("a want that is refused for good leaves the others as they were, until it is another", async () => {
+  channel.subscribe("a");
+  await opened();
+  gateway.answers.changeDownstream = (request) =>
+    wants(request).includes("main:av") ? { refused: { code: "receiveVideoForbidden" } } : { type: "done" };
+  const main = channel.watch("main");
+  await until("refused", () => errors.length === 1);
+  channel.subscribe("b");
+  await until("the next change", () => changes().length === 2);
+  main.want({ video: false });
+  await until("less of it", () => changes().length === 3);
+  assert.deepEqual(changes().map(wants), ["main:av a:av", "a:av b:av", "main:a a:av b:av"]);
+  assert.deepEqual(errors.splice(0), ["receiveVideoForbidden"]);
+});
+
 test("a downstream that the server gave up is opened again, under the same streams", async () => {
   const a = channel.subscribe("a");
   await opened();
