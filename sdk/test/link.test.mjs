@@ -76,6 +76,23 @@ test("requests made without a socket wait for the next", async () => {
   assert.equal(client.state, "live");
 });
 
+test("a socket that is dead is given up, however much the page still sends", async (t) => {
+  const { channel } = await listening();
+  gateway.answers.send = () => new Promise(() => {});
+  const { setInterval } = globalThis;
+  const { now } = Date;
+  const start = now();
+  // Time passes fifty times as fast.
+  t.mock.method(Date, "now", () => start + (now() - start) * 50);
+  t.mock.method(globalThis, "setInterval", (act, ms) => setInterval(act, ms / 50));
+  gateway.forget();
+  await client.next("registered");
+  const { sockets } = gateway;
+  const sending = setInterval(() => channel.send("x").catch(() => {}), 20);
+  t.after(() => clearInterval(sending));
+  await until("another socket", () => gateway.sockets > sockets, 50_000);
+});
+
 test("a frame that comes twice is heard once", async () => {
   const { heard } = await listening();
   gateway.tell(message(1));
