@@ -12,6 +12,8 @@ const AGENT = "tidewire-js/0.1";
 const PASSING_ENDS = new Set(["resumeUnknown", "protocolViolation", "shutdown", "unreachable"]);
 /** A client that was live for so long may return at once. */
 const STEADY_MS = 10_000;
+/** The names of so many channels that were left are remembered. */
+const PARTED_MAX = 256;
 /** How long `unregister` waits for the gateway to hear it. */
 const GOODBYE_MS_MAX = 1_000;
 /** Those whose identity is the page's own business, as the gateway takes them. */
@@ -25,6 +27,8 @@ export class Client extends Emitter {
   #since = Date.now();
   #me = null;
   #channels = new Map();
+  /** Names of channels that the page left or was kicked from: not to be joined again because a token still names them. */
+  #parted = new Set();
   /** By key, this client's upstreams and downstreams. */
   #connections = new Map();
   #link = null;
@@ -124,11 +128,18 @@ export class Client extends Emitter {
 
   /** The channel is over for this client. */
   _drop(channel, reason) {
-    if (this.#channels.delete(channel.name)) this._emit("left", { channel, reason });
+    if (!this.#channels.delete(channel.name)) return;
+    if (reason === "left" || reason === "kicked") this.#part(channel.name);
+    this._emit("left", { channel, reason });
   }
 
   _complain(error, channel) {
     this._emit("error", { error, channel });
+  }
+
+  #part(name) {
+    this.#parted.add(name);
+    if (this.#parted.size > PARTED_MAX) this.#parted.delete(this.#parted.values().next().value);
   }
 
   #turn(state, reason, error) {
@@ -184,8 +195,10 @@ export class Client extends Emitter {
     this.#connections.clear();
     this.#channels.forEach((channel) => channel._lapse());
     const absent = [...this.#channels.values()].filter(({ name }) => !channels.some(({ channel }) => channel === name));
-    const named = channels.map((snapshot) => this.#admit(snapshot));
+    const parted = channels.filter(({ channel }) => this.#parted.has(channel));
+    const named = channels.filter((snapshot) => !parted.includes(snapshot)).map((snapshot) => this.#admit(snapshot));
     this.#turn("live");
+    for (const { channel } of parted) this._ask({ type: "leave", channel }).catch((error) => this._complain(error));
     absent.forEach((channel) => void this.#rejoin(channel));
     this._emit("registered", { again });
     return named;
@@ -193,6 +206,7 @@ export class Client extends Emitter {
 
   /** Takes up a channel, or goes on with it. */
   #admit(snapshot, token) {
+    this.#parted.delete(snapshot.channel);
     const known = this.#channels.get(snapshot.channel);
     if (known) {
       known._token = token ?? known._token;

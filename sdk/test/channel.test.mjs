@@ -116,6 +116,18 @@ test("channels that were joined one by one are joined again with fresh tokens", 
   assert.deepEqual([...client.channels.values()], [harbour]);
 });
 
+test("a channel that was left is not joined again because a token still names it, but by who asks for it", async () => {
+  await channel.leave();
+  gateway.forget();
+  await client.next("registered");
+  await until("left again", () => gateway.asked("leave").length === 2);
+  assert.deepEqual([client.channels.size, gateway.asked("leave")[1].channel], [0, "sea"]);
+  const sea = await client.join("sea");
+  gateway.forget();
+  await client.next("registered");
+  assert.deepEqual([...client.channels.values()], [sea]);
+});
+
 test("whoever is kicked is told by whom, and is out", async () => {
   tell({ type: "kicked", by: "ada" });
   await until("out", () => !channel.joined);
