@@ -5,7 +5,7 @@ import { Channel } from "./channel.js";
 import { TidewireError } from "./errors.js";
 import { Emitter } from "./events.js";
 import { Link } from "./link.js";
-import { Backoff, pause } from "./timing.js";
+import { Backoff, insist, pause, pauseAfter } from "./timing.js";
 
 const AGENT = "tidewire-js/0.1";
 /** After these ends the client registers anew; after all others it is over. */
@@ -173,10 +173,9 @@ export class Client extends Emitter {
 
   /** How long to wait before the next attempt; null for an error that none would mend. */
   #pauseAfter(error) {
-    if (error.retryAfterS !== undefined) return error.retryAfterS * 1_000;
     // Who is back for the second time has shown that its tokens are good.
     const passing = error.code === "linkLost" || (error.code === "tokenUnavailable" && this.#me);
-    return passing ? this.#backoff.next() : null;
+    return passing ? this.#backoff.next() : pauseAfter(error);
   }
 
   #ears() {
@@ -221,12 +220,15 @@ export class Client extends Emitter {
 
   /** A channel that the register token does not name. */
   async #rejoin(channel) {
+    const link = this.#link;
     try {
       if (!channel._token) throw new TidewireError("channelLeft", `no token names ${channel.name} any more`);
-      await this.join(channel._token);
+      const isDue = () => channel.joined && link === this.#link;
+      const passing = (error) => (error.code === "linkLost" ? null : this.#pauseAfter(error));
+      await insist(async () => isDue() && this.join(channel._token), this._life, passing);
     } catch (error) {
-      // Registered anew once more: that has seen to it.
-      if (error.code === "linkLost") return;
+      // Registered anew once more: that sees to it.
+      if (error.code === "linkLost" || link !== this.#link) return;
       channel._end("refused");
       this._complain(error, channel);
     }

@@ -3,7 +3,7 @@
 
 import { Connection } from "./connection.js";
 import { TidewireError } from "./errors.js";
-import { Latest, pause } from "./timing.js";
+import { insist, Latest, pause, pauseAfter } from "./timing.js";
 
 /** After a change its offer is on its way; what is wanted within this waits for it and becomes one change. */
 const COALESCE_MS = 20;
@@ -122,7 +122,7 @@ export class Downstream extends Connection {
     const passing = error.code === "upstreamUnknown" || error.retryAfterS !== undefined;
     if (!passing) return this.#forbid(error, wants);
     if (this.#refusals > REFUSALS_MAX) return this.#complain(error);
-    await pause((error.retryAfterS ?? 0) * 1_000 || AGAIN_AFTER_MS, this.channel.client._life);
+    await pause(pauseAfter(error) ?? AGAIN_AFTER_MS, this.channel.client._life);
     this.#asking.want();
   }
 
@@ -153,8 +153,9 @@ export class Downstream extends Connection {
 
   /** The next offer is not kept waiting for the reply. */
   #send({ connection, revision }, answer) {
-    const taken = this.channel._ask({ type: "answer", connection, revision, answer });
-    this.#taken = taken.catch((error) => {
+    const { channel } = this;
+    const act = async () => connection === this._key && channel._ask({ type: "answer", connection, revision, answer });
+    this.#taken = insist(act, channel.client._life).catch((error) => {
       if (connection !== this._key || error.code === "answerOutdated") return;
       if (GONE.has(error.code)) this._reopen("mediaServerLost");
       else if (error.code !== "linkLost") this.#stumbled(error);

@@ -3,7 +3,7 @@
 
 import { Connection } from "./connection.js";
 import { credentials, restarted } from "./sdp.js";
-import { Latest } from "./timing.js";
+import { insist, Latest } from "./timing.js";
 
 export class Upstream extends Connection {
   #media;
@@ -140,7 +140,8 @@ export class Upstream extends Connection {
 
   /** Tells the others, unless they know. */
   async #say() {
-    if (this._key && JSON.stringify(this.#said) !== JSON.stringify(this.#now())) await this.#tell().catch(() => {});
+    const news = () => JSON.stringify(this.#said) !== JSON.stringify(this.#now());
+    await insist(async () => news() && this.#tell(), this.channel.client._life).catch(() => {});
   }
 
   async #tell() {

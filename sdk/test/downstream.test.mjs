@@ -123,6 +123,19 @@ test("an answer that comes too late is no error", async () => {
   assert.equal(peers.length, 1);
 });
 
+test("an answer that is refused for now is given again", async () => {
+  let refusals = 2;
+  gateway.answers.answer = () =>
+    (refusals -= 1) < 0 ? { type: "done" } : { refused: { code: "mediaServerUnavailable", retryAfterS: 0.01 } };
+  channel.subscribe("a");
+  await opened();
+  offer(1, "0=audio:a");
+  await answered(1);
+  channel.subscribe("b");
+  await until("a change", () => changes().length === 1);
+  assert.deepEqual([gateway.asked("answer").length, peers.length], [3, 1]);
+});
+
 test("tracks find their media, and a section that serves another takes its track along", async () => {
   const [a, b] = [channel.subscribe("a"), channel.subscribe("b")];
   await opened();

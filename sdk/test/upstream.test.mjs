@@ -75,6 +75,16 @@ test("mutes are told to the others, the last of many once", async () => {
   assert.equal(told().length, 1);
 });
 
+test("a mute that is refused for now is told later", async () => {
+  const upstream = await channel.publish(media);
+  let refusals = 2;
+  gateway.answers.updateUpstream = () =>
+    (refusals -= 1) < 0 ? { type: "done" } : { refused: { code: "tooManyMessages", retryAfterS: 0.01 } };
+  upstream.mute({ audio: true });
+  await until("told", () => told().length === 3);
+  assert.equal(told()[2].audioMuted, true);
+});
+
 test("a mute while it is being opened is not forgotten", async () => {
   const published = channel.publish(media);
   await until("asked", () => gateway.asked("openUpstream").length === 1);
