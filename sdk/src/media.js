@@ -22,7 +22,8 @@ export class LocalMedia extends Emitter {
   #meter = null;
   /** Changes of device wait for one another. */
   #turn = Promise.resolve();
-  #off = () => {};
+  /** By kind, what stops waiting for a device. */
+  #offs = {};
 
   constructor(tracks, content, asked = {}) {
     super();
@@ -120,6 +121,7 @@ export class LocalMedia extends Emitter {
       track.enabled = !this.#muted[kind];
       this.#stream.addTrack(track);
       this.#guard(track);
+      this.#offs[kind]?.();
     }
     if (kind === "audio") this.#unmeter();
     this._emit("track", { kind, track });
@@ -162,8 +164,9 @@ export class LocalMedia extends Emitter {
     try {
       return await open({ [kind]: constraints });
     } catch {
-      const [track] = await open({ [kind]: this.#asked[kind] });
-      this._replace(kind, track);
+      const asked = open({ [kind]: this.#asked[kind] });
+      const track = await asked.then(([track]) => track).catch(() => this.#another(kind));
+      this.#settle(kind, track);
       throw error;
     }
   }
@@ -184,10 +187,15 @@ export class LocalMedia extends Emitter {
     if (this.#ended || this.#track(kind) !== track) return;
     if (!this.#asked[kind]) return this.#shrink(kind);
     const other = await this.#another(kind);
-    if (this.#ended) return other?.stop();
-    this._emit("fallback", { kind, from: label, to: other?.label ?? null });
-    this._replace(kind, other);
-    if (!other) this.#awaitDevice(kind);
+    if (!this.#ended) this._emit("fallback", { kind, from: label, to: other?.label ?? null });
+    this.#settle(kind, other);
+  }
+
+  /** Goes on with this track, or waits for a device; not when it has ended meanwhile. */
+  #settle(kind, track) {
+    if (this.#ended) return track?.stop();
+    this._replace(kind, track);
+    if (!track) this.#awaitDevice(kind);
   }
 
   /** What was no device of ours does not come back; the sound of a screen is nothing without it. */
@@ -208,20 +216,18 @@ export class LocalMedia extends Emitter {
     }
   }
 
-  /** Takes the next device of that kind that is plugged in. */
+  /** Takes the next device of that kind that is plugged in and can be opened. */
   #awaitDevice(kind) {
-    this.#off();
-    this.#off = onDevices((found) => {
-      if (found[LISTS[kind]].length === 0) return;
-      this.#off();
-      void this.#inTurn(() => this.#resume(kind));
+    this.#offs[kind]?.();
+    this.#offs[kind] = onDevices((found) => {
+      if (found[LISTS[kind]].length > 0) void this.#inTurn(() => this.#resume(kind));
     });
   }
 
   async #resume(kind) {
     if (this.#ended || this.#track(kind)) return;
     const track = await this.#another(kind);
-    if (!track) return;
+    if (!track || this.#ended) return track?.stop();
     delete this.#missing[kind];
     this._emit("fallback", { kind, from: "", to: track.label });
     this._replace(kind, track);
@@ -235,7 +241,7 @@ export class LocalMedia extends Emitter {
   #end() {
     if (this.#ended) return;
     this.#ended = true;
-    this.#off();
+    for (const off of Object.values(this.#offs)) off();
     this.#unmeter();
     this._emit("ended", {});
   }
