@@ -143,13 +143,16 @@ export class Downstream extends Connection {
     try {
       await Promise.race([takeUp(peer, offer.offer), this._over]);
       if (peer !== this.peer) return;
-      this.#assign(peer, offer.sections);
+      this.#assign(peer, offer.sections.map(this.#named));
       // With a newer offer here, its answer is the one that counts.
       if (!this.#offer) this.#send(offer, peer.localDescription.sdp);
     } catch (error) {
       if (peer === this.peer) this.#stumbled(error);
     }
   }
+
+  /** The media id of a section, too, which outlives the upstream. */
+  #named = (section) => ({ mediaId: this.channel._find(section)?.mediaId, ...section });
 
   /** The next offer is not kept waiting for the reply. */
   #send({ connection, revision }, answer) {

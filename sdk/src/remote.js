@@ -85,7 +85,10 @@ export class RemoteMedia extends Emitter {
 
   /** Whether a section of an offer is for it. */
   _is({ kind, upstream, mediaId }) {
-    return this.#wanted[kind] && (upstream ? upstream === this.#source.upstream : mediaId === this.#source.mediaId);
+    if (!this.#wanted[kind]) return false;
+    if (upstream && upstream === this.#source.upstream) return true;
+    // The server carries a media id once, whatever it was asked for by.
+    return mediaId !== undefined && mediaId === (this.#source.mediaId ?? this.#upstream?.mediaId);
   }
 
   /** Gives up the tracks that do not come by these sections any more. */

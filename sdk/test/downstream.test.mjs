@@ -177,6 +177,20 @@ test("a media id is waited for, and goes on with its next publisher", async () =
   assert.deepEqual([next.upstream, main.stream, main.stream.getTracks().length], ["d", stream, 1]);
 });
 
+test("whoever is watched by upstream and by media id comes once, and is seen in both", async () => {
+  const [main, c] = [channel.watch("main"), channel.subscribe("c")];
+  await opened();
+  offer(1, "0=video:main");
+  await answered(1);
+  assert.deepEqual([main.state, c.state, c.videoTrack], ["live", "live", main.videoTrack]);
+  offer(2, "0=video:c");
+  await answered(2);
+  gateway.tell({ type: "upstreamClosed", channel: "sea", upstream: "c", reason: "requested" });
+  await c.next("state");
+  await channel.send("a round trip");
+  assert.deepEqual([main.state, main.stream.getTracks().length, c.videoTrack], ["waiting", 1, null]);
+});
+
 test("a second tile of the same upstream gets its tracks without an offer", async () => {
   const first = channel.subscribe("a");
   await opened();
