@@ -21,10 +21,10 @@ export class Downstream extends Connection {
   #offer = null;
   /** What the sections of the newest answer carry. */
   #sections = [];
-  /** What the gateway knows to be wanted. */
-  #asked = [];
-  /** Wants that were refused for good, as text: their sources stay as they were until something else is wanted of them. */
-  #forbidden = new Set();
+  /** What the gateway knows to be wanted, by source. */
+  #asked = new Map();
+  /** By source, what was refused for good, as text: it stays as it was until something else is wanted of it. */
+  #forbidden = new Map();
   /** How many are more than the server carries; each further one is told of. */
   #beyond = 0;
   #refusals = 0;
@@ -46,7 +46,7 @@ export class Downstream extends Connection {
 
   /** An upstream is over: the gateway knows, and what was wanted of it has ended with it. */
   _miss(id) {
-    this.#asked = this.#asked.filter(({ upstream }) => upstream !== id);
+    this.#asked.delete(text({ upstream: id }));
   }
 
   _hear(event) {
@@ -58,9 +58,10 @@ export class Downstream extends Connection {
   async _establish(peer) {
     this.#offer = null;
     this.#assign(peer, []);
-    const wants = this.#wants();
+    const asked = this.#wants();
+    const wants = [...asked.values()];
     await this.channel._ask({ type: "openDownstream", channel: this.channel.name, wants }, ({ connection }) => {
-      this.#asked = wants;
+      this.#asked = asked;
       this._name(peer, connection);
     });
     this.#asking.want();
@@ -86,30 +87,38 @@ export class Downstream extends Connection {
     const connection = this._key;
     // While it is being opened, what is wanted is looked at afterwards.
     if (!connection) return;
-    const wants = this.#wants();
-    if (text(wants) === text(this.#asked)) return this.#assign(this.peer, this.#sections);
+    const asked = this.#wants();
+    const wants = [...asked.values()];
+    if (text(wants) === text([...this.#asked.values()])) return this.#assign(this.peer, this.#sections);
     try {
       await this.channel._ask({ type: "changeDownstream", connection, wants }, () => {
-        if (connection === this._key) this.#asked = wants;
+        if (connection === this._key) this.#asked = asked;
       });
       this.#refusals = 0;
       await pause(COALESCE_MS);
     } catch (error) {
-      if (connection === this._key) await this.#refused(error, wants);
+      if (connection === this._key) await this.#refused(error, asked);
     }
   }
 
   /** What is to be asked for. Who came first is served when it is too much, and what was refused is left as it was. */
   #wants() {
-    const all = wantsOf(this.channel.watched);
-    this.#forbidden = new Set(all.map(text).filter((want) => this.#forbidden.has(want)));
-    const had = new Map(this.#asked.map((want) => [sourceOf(want), want]));
-    const wants = all.map((want) => (this.#forbidden.has(text(want)) ? had.get(sourceOf(want)) : want)).filter(Boolean);
-    const beyond = Math.max(wants.length - WANTS_MAX, 0);
-    if (beyond > this.#beyond)
-      this.#complain(new TidewireError("tooManyWants", `${beyond} more than the ${WANTS_MAX} that are carried`));
-    this.#beyond = beyond;
-    return inOrder(wants.slice(0, WANTS_MAX));
+    const wants = wantsOf(this.channel.watched);
+    this.#forbidden = new Map([...this.#forbidden].filter(([source, want]) => want === text(wants.get(source))));
+    for (const source of this.#forbidden.keys()) {
+      const had = this.#asked.get(source);
+      if (had) wants.set(source, had);
+      else wants.delete(source);
+    }
+    this.#count(wants.size);
+    // In an order that does not depend on who came first.
+    return new Map([...wants].slice(0, WANTS_MAX).sort(([a], [b]) => (a < b ? -1 : 1)));
+  }
+
+  #count(wants) {
+    const beyond = wants - WANTS_MAX;
+    if (beyond > this.#beyond) this.#complain(new TidewireError("tooManyWants", `${beyond} more than are carried`));
+    this.#beyond = Math.max(beyond, 0);
   }
 
   #complain(error) {
@@ -128,9 +137,8 @@ export class Downstream extends Connection {
 
   /** It stands: what was had before goes on without what was new. */
   #forbid(error, wants) {
-    const had = new Set(this.#asked.map(text));
-    const fresh = wants.map(text).filter((want) => !had.has(want));
-    fresh.forEach((want) => this.#forbidden.add(want));
+    const fresh = [...wants].filter(([source, want]) => text(want) !== text(this.#asked.get(source)));
+    for (const [source, want] of fresh) this.#forbidden.set(source, text(want));
     this.#complain(error);
     if (fresh.length > 0) this.#asking.want();
   }
@@ -187,26 +195,17 @@ async function takeUp(peer, sdp) {
   await peer.setLocalDescription(await peer.createAnswer());
 }
 
-function text(want) {
-  return JSON.stringify(want);
-}
-
-/** One want for each source, whoever watches it how often. */
+/** One want for each source, by the source as text, whoever watches it how often. */
 function wantsOf(watched) {
   const wants = new Map();
   for (const { source, wanted } of watched) {
-    const key = sourceOf(source);
+    const key = text(source);
     const { audio = false, video = false } = wants.get(key) ?? {};
     wants.set(key, { ...source, audio: audio || wanted.audio, video: video || wanted.video });
   }
-  return [...wants.values()].filter(({ audio, video }) => audio || video);
+  return new Map([...wants].filter(([, { audio, video }]) => audio || video));
 }
 
-/** An order that does not depend on who came first. */
-function inOrder(wants) {
-  return wants.sort((a, b) => (sourceOf(a) < sourceOf(b) ? -1 : 1));
-}
-
-function sourceOf({ upstream, mediaId }) {
-  return JSON.stringify({ mediaId, upstream });
+function text(json) {
+  return JSON.stringify(json);
 }
