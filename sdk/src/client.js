@@ -60,7 +60,8 @@ export class Client extends Emitter {
   }
 
   register() {
-    if (this.#state !== "new") return this.#registering ?? Promise.reject(gone());
+    if (this.#state === "gone") return Promise.reject(gone());
+    if (this.#registering) return this.#registering;
     this.#turn("connecting");
     globalThis.addEventListener?.("pagehide", this.#sayGoodbye);
     this.#registering = this.#enter().catch((error) => {
@@ -235,8 +236,9 @@ export class Client extends Emitter {
   }
 
   #hear(event) {
-    if (event.type === "lost") return this.#channels.forEach((channel) => channel._emit("lost", lossOf(event)));
-    if (event.type === "state") return this.#channels.get(event.channel.channel)?._refresh(event.channel);
+    const { type, messages, events } = event;
+    if (type === "lost") return this.#channels.forEach((channel) => channel._emit("lost", { messages, events }));
+    if (type === "state") return this.#channels.get(event.channel.channel)?._refresh(event.channel);
     if (event.connection) return this.#connections.get(event.connection)?._hear(event);
     this.#channels.get(event.channel)?._hear(event);
   }
@@ -284,10 +286,6 @@ async function obtain(token) {
   } catch (error) {
     throw new TidewireError("tokenUnavailable", String(error?.message ?? error));
   }
-}
-
-function lossOf({ messages, events }) {
-  return { messages, events };
 }
 
 /** Without the texts that are empty. */

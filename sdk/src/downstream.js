@@ -117,12 +117,8 @@ export class Downstream extends Connection {
 
   #count(wants) {
     const beyond = wants - WANTS_MAX;
-    if (beyond > this.#beyond) this.#complain(new TidewireError("tooManyWants", `${beyond} more than are carried`));
+    if (beyond > this.#beyond) this._complain(new TidewireError("tooManyWants", `${beyond} more than are carried`));
     this.#beyond = Math.max(beyond, 0);
-  }
-
-  #complain(error) {
-    this.channel.client._complain(error, this.channel);
   }
 
   async #refused(error, wants) {
@@ -130,7 +126,7 @@ export class Downstream extends Connection {
     this.#refusals += 1;
     const passing = error.code === "upstreamUnknown" || error.retryAfterS !== undefined;
     if (!passing) return this.#forbid(error, wants);
-    if (this.#refusals > REFUSALS_MAX) return this.#complain(error);
+    if (this.#refusals > REFUSALS_MAX) return this._complain(error);
     await pause(pauseAfter(error) ?? AGAIN_AFTER_MS, this.channel.client._life);
     this.#asking.want();
   }
@@ -139,7 +135,7 @@ export class Downstream extends Connection {
   #forbid(error, wants) {
     const fresh = [...wants].filter(([source, want]) => text(want) !== text(this.#asked.get(source)));
     for (const [source, want] of fresh) this.#forbidden.set(source, text(want));
-    this.#complain(error);
+    this._complain(error);
     if (fresh.length > 0) this.#asking.want();
   }
 
@@ -175,8 +171,8 @@ export class Downstream extends Connection {
 
   /** Offer and answer do not fit: only a connection from scratch can be trusted. */
   #stumbled(error) {
-    this.#complain(error);
-    this._reopen("answerInvalid");
+    this._complain(error);
+    this._abandon("answerInvalid");
   }
 
   /** Gives each remote media its tracks; those of others are taken away first, since sections serve one after another. */

@@ -22,6 +22,8 @@ export class LocalMedia extends Emitter {
   #meter = null;
   /** Changes of device wait for one another. */
   #turn = Promise.resolve();
+  /** Tracks of the page's own, which is who stops them. */
+  #foreign = new WeakSet();
   /** By kind, what stops waiting for a device. */
   #offs = {};
 
@@ -46,7 +48,9 @@ export class LocalMedia extends Emitter {
   }
 
   static of(stream, content = "camera") {
-    return new LocalMedia(stream.getTracks(), content);
+    const media = new LocalMedia(stream.getTracks(), content);
+    stream.getTracks().forEach((track) => media.#foreign.add(track));
+    return media;
   }
 
   get stream() {
@@ -108,6 +112,12 @@ export class LocalMedia extends Emitter {
     this.#end();
   }
 
+  /** Takes a track of the page's own. */
+  _place(track) {
+    this.#foreign.add(track);
+    this._replace(track.kind, track);
+  }
+
   /** Puts a track in the place of the one of its kind; null takes it away. */
   _replace(kind, track) {
     const before = this.#track(kind);
@@ -115,7 +125,7 @@ export class LocalMedia extends Emitter {
     if (before) {
       before.onended = null;
       this.#stream.removeTrack(before);
-      before.stop();
+      if (!this.#foreign.has(before)) before.stop();
     }
     if (track) {
       track.enabled = !this.#muted[kind];
@@ -185,7 +195,7 @@ export class LocalMedia extends Emitter {
   async #lose(track) {
     const { kind, label } = track;
     if (this.#ended || this.#track(kind) !== track) return;
-    if (!this.#asked[kind]) return this.#shrink(kind);
+    if (!this.#asked[kind] || this.#foreign.has(track)) return this.#shrink(kind);
     const other = await this.#another(kind);
     if (!this.#ended) this._emit("fallback", { kind, from: label, to: other?.label ?? null });
     this.#settle(kind, other);

@@ -136,6 +136,7 @@ test("a registration that is refused rejects, and the client is gone", async () 
   await assert.rejects(client.register(), { code: "tokenExpired" });
   assert.equal(client.state, "gone");
   await assert.rejects(client.join("token"), { code: "clientGone" });
+  await assert.rejects(client.register(), { code: "clientGone" });
 });
 
 test("a registration that may succeed later is tried again", async () => {

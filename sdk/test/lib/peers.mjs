@@ -6,7 +6,7 @@ export const peers = [];
 /** How long a step takes. */
 export const pace = { stepMs: 2 };
 
-class Track {
+class Track extends EventTarget {
   enabled = true;
   muted = false;
   stopped = false;
@@ -14,6 +14,7 @@ class Track {
   static count = 0;
 
   constructor(kind) {
+    super();
     this.kind = kind;
     this.id = `${kind}-${(Track.count += 1)}`;
     this.label = this.id;
@@ -49,12 +50,14 @@ class Stream {
 class Sender {
   #encodings;
 
-  constructor(each, encodings) {
+  constructor(peer, each, encodings) {
+    this.peer = peer;
     this.track = each;
     this.#encodings = encodings.length ? encodings : [{}];
   }
 
   async replaceTrack(each) {
+    if (this.peer.closed) throw new DOMException("the peer is closed", "InvalidStateError");
     this.track = each;
   }
 
@@ -81,7 +84,7 @@ class Peer {
   }
 
   addTransceiver(each, { direction, sendEncodings }) {
-    const transceiver = { mid: String(this.#transceivers.length), direction, sender: new Sender(each, sendEncodings) };
+    const transceiver = { mid: String(this.#transceivers.length), direction, sender: new Sender(this, each, sendEncodings) };
     this.#transceivers.push(transceiver);
     return transceiver;
   }
