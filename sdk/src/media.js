@@ -131,6 +131,7 @@ export class LocalMedia extends Emitter {
       track.enabled = !this.#muted[kind];
       this.#stream.addTrack(track);
       this.#guard(track);
+      delete this.#missing[kind];
       this.#offs[kind]?.();
     }
     if (kind === "audio") this.#unmeter();
@@ -151,7 +152,6 @@ export class LocalMedia extends Emitter {
       const constraints = withDevice(this.#asked[kind], deviceId);
       const [track] = await this.#openInstead(kind, constraints);
       this.#asked[kind] = constraints;
-      delete this.#missing[kind];
       if (this.#ended) track.stop();
       else this._replace(kind, track);
     });
@@ -163,7 +163,7 @@ export class LocalMedia extends Emitter {
       return await open({ [kind]: constraints });
     } catch (error) {
       const before = this.#track(kind);
-      if (error.code !== "deviceInUse" || !before || !this.#asked[kind]) throw error;
+      if (error.code !== "deviceInUse" || !before || !this.#asked[kind] || this.#foreign.has(before)) throw error;
       return this.#openAlone(kind, constraints, before, error);
     }
   }
@@ -174,9 +174,8 @@ export class LocalMedia extends Emitter {
     try {
       return await open({ [kind]: constraints });
     } catch {
-      const asked = open({ [kind]: this.#asked[kind] });
-      const track = await asked.then(([track]) => track).catch(() => this.#another(kind));
-      this.#settle(kind, track);
+      const again = open({ [kind]: this.#asked[kind] });
+      this.#settle(kind, await again.then(([track]) => track).catch(() => this.#another(kind)));
       throw error;
     }
   }

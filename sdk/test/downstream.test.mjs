@@ -41,6 +41,9 @@ const wants = (request) =>
     .join(" ");
 const changes = () => gateway.asked("changeDownstream");
 
+const states = (tiles) => tiles.map(({ state }) => state);
+const untold = { mid: "0", kind: "video", mediaId: "untold" };
+
 /** `sections` as "0=video:a": the mid, the kind, the upstream. */
 function offer(revision, text, connection = "c1") {
   const sections = text
@@ -189,6 +192,33 @@ test("whoever is watched by upstream and by media id comes once, and is seen in 
   await c.next("state");
   await channel.send("a round trip");
   assert.deepEqual([main.state, main.stream.getTracks().length, c.videoTrack], ["waiting", 1, null]);
+});
+
+test("two who share a track both hear it begin", async () => {
+  // Of what the gateway does not tell, the track alone says whether it flows.
+  const tiles = [channel.watch("untold"), channel.watch("untold")];
+  await opened();
+  gateway.tell({ type: "offer", connection: "c1", revision: 1, offer: "0=video:x", sections: [untold] });
+  await until("taken up", () => peers[0].getTransceivers().length === 1);
+  peers[0].getTransceivers()[0].receiver.track.muted = true;
+  await answered(1);
+  assert.deepEqual(states(tiles), ["waiting", "waiting"]);
+  const { track } = peers[0].getTransceivers()[0].receiver;
+  track.muted = false;
+  track.dispatchEvent(new Event("unmute"));
+  assert.deepEqual(states(tiles), ["live", "live"]);
+});
+
+test("media that a listener closes while tracks are handed out stays without, and has no figures", async () => {
+  const [a, b] = [channel.subscribe("a"), channel.subscribe("b")];
+  a.on("track", () => b.close());
+  await opened();
+  offer(1, "0=video:a 1=video:b");
+  await answered(1);
+  assert.deepEqual([a.state, b.state, b.stream.getTracks()], ["live", "ended", []]);
+  gateway.tell({ type: "closed", connection: "c1", reason: "mediaServerLost" });
+  await until("without a peer", () => channel.downstream.peer === null);
+  assert.equal(await a.stats(), null);
 });
 
 test("a second tile of the same upstream gets its tracks without an offer", async () => {

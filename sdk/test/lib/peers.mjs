@@ -84,7 +84,8 @@ class Peer {
   }
 
   addTransceiver(each, { direction, sendEncodings }) {
-    const transceiver = { mid: String(this.#transceivers.length), direction, sender: new Sender(this, each, sendEncodings) };
+    const sender = new Sender(this, each, sendEncodings);
+    const transceiver = { mid: String(this.#transceivers.length), direction, sender };
     this.#transceivers.push(transceiver);
     return transceiver;
   }
