@@ -64,6 +64,8 @@ export type SdkErrorCode =
   | "channelLeft"
   /** The connection is closed. */
   | "connectionClosed"
+  /** The browser refused a step of a connection; the detail is what it said. */
+  | "peerFailed"
   /** There is nothing in what was handed over: no audio and no video track, or an empty message. */
   | "nothingToSend"
   /** The caller's signal. */
@@ -368,7 +370,7 @@ export class Upstream extends Connection<UpstreamEvents> {
   mute(muted: { audio?: boolean; video?: boolean }): void;
   /** Tells the others what it is now. */
   update(changes: { content?: Content; tag?: string }): Promise<void>;
-  /** Sends another track in place of the one of its kind, without the others noticing. */
+  /** Sends another track in place of the one of its kind, without the others noticing. It stays the page's to stop. */
   replaceTrack(track: MediaStreamTrack): Promise<void>;
   /** Limits the video, in bits a second; null lifts the limit. */
   limit(maxBitrate: number | null): Promise<void>;

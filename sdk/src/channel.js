@@ -6,6 +6,7 @@ import { TidewireError } from "./errors.js";
 import { Emitter } from "./events.js";
 import { LocalMedia } from "./media.js";
 import { RemoteMedia } from "./remote.js";
+import { insist } from "./timing.js";
 import { Upstream } from "./upstream.js";
 
 export class Channel extends Emitter {
@@ -105,11 +106,14 @@ export class Channel extends Emitter {
 
   async leave() {
     if (!this.#joined) return;
+    const act = async () => this.#joined && this._ask({ type: "leave", channel: this.#name });
     try {
-      await this._ask({ type: "leave", channel: this.#name });
-    } finally {
-      this._end("left");
+      await insist(act, this.#client._life);
+    } catch (error) {
+      // Still in it; else it is out, whatever the reason.
+      if (error.retryAfterS !== undefined) throw error;
     }
+    this._end("left");
   }
 
   _ask(message, take) {
@@ -247,6 +251,7 @@ export class Channel extends Emitter {
     this.#rights = rights;
     if (!differ(before, rights)) return;
     this._emit("rightschanged", { rights, before });
+    this.#downstream?._forgive();
     if (rights.sfu) this._change();
   }
 

@@ -5,13 +5,15 @@ import { Channel } from "./channel.js";
 import { TidewireError } from "./errors.js";
 import { Emitter } from "./events.js";
 import { Link } from "./link.js";
-import { Backoff, pause } from "./timing.js";
+import { Backoff, insist, pause, pauseAfter } from "./timing.js";
 
 const AGENT = "tidewire-js/0.1";
 /** After these ends the client registers anew; after all others it is over. */
 const PASSING_ENDS = new Set(["resumeUnknown", "protocolViolation", "shutdown", "unreachable"]);
 /** A client that was live for so long may return at once. */
 const STEADY_MS = 10_000;
+/** The names of so many channels that were left are remembered. */
+const PARTED_MAX = 256;
 /** How long `unregister` waits for the gateway to hear it. */
 const GOODBYE_MS_MAX = 1_000;
 /** Those whose identity is the page's own business, as the gateway takes them. */
@@ -25,6 +27,8 @@ export class Client extends Emitter {
   #since = Date.now();
   #me = null;
   #channels = new Map();
+  /** Names of channels that the page left or was kicked from: not to be joined again because a token still names them. */
+  #parted = new Set();
   /** By key, this client's upstreams and downstreams. */
   #connections = new Map();
   #link = null;
@@ -56,7 +60,8 @@ export class Client extends Emitter {
   }
 
   register() {
-    if (this.#state !== "new") return this.#registering ?? Promise.reject(gone());
+    if (this.#state === "gone") return Promise.reject(gone());
+    if (this.#registering) return this.#registering;
     this.#turn("connecting");
     globalThis.addEventListener?.("pagehide", this.#sayGoodbye);
     this.#registering = this.#enter().catch((error) => {
@@ -124,11 +129,18 @@ export class Client extends Emitter {
 
   /** The channel is over for this client. */
   _drop(channel, reason) {
-    if (this.#channels.delete(channel.name)) this._emit("left", { channel, reason });
+    if (!this.#channels.delete(channel.name)) return;
+    if (reason === "left" || reason === "kicked") this.#part(channel.name);
+    this._emit("left", { channel, reason });
   }
 
   _complain(error, channel) {
     this._emit("error", { error, channel });
+  }
+
+  #part(name) {
+    this.#parted.add(name);
+    if (this.#parted.size > PARTED_MAX) this.#parted.delete(this.#parted.values().next().value);
   }
 
   #turn(state, reason, error) {
@@ -162,10 +174,9 @@ export class Client extends Emitter {
 
   /** How long to wait before the next attempt; null for an error that none would mend. */
   #pauseAfter(error) {
-    if (error.retryAfterS !== undefined) return error.retryAfterS * 1_000;
     // Who is back for the second time has shown that its tokens are good.
     const passing = error.code === "linkLost" || (error.code === "tokenUnavailable" && this.#me);
-    return passing ? this.#backoff.next() : null;
+    return passing ? this.#backoff.next() : pauseAfter(error);
   }
 
   #ears() {
@@ -184,8 +195,10 @@ export class Client extends Emitter {
     this.#connections.clear();
     this.#channels.forEach((channel) => channel._lapse());
     const absent = [...this.#channels.values()].filter(({ name }) => !channels.some(({ channel }) => channel === name));
-    const named = channels.map((snapshot) => this.#admit(snapshot));
+    const parted = channels.filter(({ channel }) => this.#parted.has(channel));
+    const named = channels.filter((snapshot) => !parted.includes(snapshot)).map((snapshot) => this.#admit(snapshot));
     this.#turn("live");
+    for (const { channel } of parted) this._ask({ type: "leave", channel }).catch((error) => this._complain(error));
     absent.forEach((channel) => void this.#rejoin(channel));
     this._emit("registered", { again });
     return named;
@@ -193,6 +206,7 @@ export class Client extends Emitter {
 
   /** Takes up a channel, or goes on with it. */
   #admit(snapshot, token) {
+    this.#parted.delete(snapshot.channel);
     const known = this.#channels.get(snapshot.channel);
     if (known) {
       known._token = token ?? known._token;
@@ -207,20 +221,24 @@ export class Client extends Emitter {
 
   /** A channel that the register token does not name. */
   async #rejoin(channel) {
+    const link = this.#link;
     try {
       if (!channel._token) throw new TidewireError("channelLeft", `no token names ${channel.name} any more`);
-      await this.join(channel._token);
+      const isDue = () => channel.joined && link === this.#link;
+      const passing = (error) => (error.code === "linkLost" ? null : this.#pauseAfter(error));
+      await insist(async () => isDue() && this.join(channel._token), this._life, passing);
     } catch (error) {
-      // Registered anew once more: that has seen to it.
-      if (error.code === "linkLost") return;
+      // Registered anew once more: that sees to it.
+      if (error.code === "linkLost" || link !== this.#link) return;
       channel._end("refused");
       this._complain(error, channel);
     }
   }
 
   #hear(event) {
-    if (event.type === "lost") return this.#channels.forEach((channel) => channel._emit("lost", lossOf(event)));
-    if (event.type === "state") return this.#channels.get(event.channel.channel)?._refresh(event.channel);
+    const { type, messages, events } = event;
+    if (type === "lost") return this.#channels.forEach((channel) => channel._emit("lost", { messages, events }));
+    if (type === "state") return this.#channels.get(event.channel.channel)?._refresh(event.channel);
     if (event.connection) return this.#connections.get(event.connection)?._hear(event);
     this.#channels.get(event.channel)?._hear(event);
   }
@@ -268,10 +286,6 @@ async function obtain(token) {
   } catch (error) {
     throw new TidewireError("tokenUnavailable", String(error?.message ?? error));
   }
-}
-
-function lossOf({ messages, events }) {
-  return { messages, events };
 }
 
 /** Without the texts that are empty. */

@@ -2,10 +2,10 @@
 // restart mends a network that changed; when the server has given the connection up, another one takes its place under
 // the same object. What is sent over it is the affair of the two classes that extend this one.
 
-import { TidewireError } from "./errors.js";
+import { peerError, TidewireError } from "./errors.js";
 import { Emitter } from "./events.js";
 import { read, report } from "./stats.js";
-import { Backoff, pause } from "./timing.js";
+import { Backoff, pause, pauseAfter } from "./timing.js";
 
 /** A network that hiccups is left alone for so long. */
 const HICCUP_MS = 1_500;
@@ -35,6 +35,9 @@ export class Connection extends Emitter {
   #openings = 0;
   #restarts = 0;
   #restarting = null;
+  #leave = () => {};
+  /** Resolves when the peer of now is given up: what a closed one was asked for may never settle. */
+  _over = Promise.resolve();
   /** Who waits for the first opening. */
   #awaited = null;
   /** Whoever takes care of trouble; a newer one makes it stop. */
@@ -121,6 +124,10 @@ export class Connection extends Emitter {
     this._ended(reason, error);
   }
 
+  _complain(error) {
+    this.#channel.client._complain(peerError(error), this.#channel);
+  }
+
   /** Opens a connection on this peer, and names it. */
   async _establish(_peer) {}
 
@@ -134,6 +141,7 @@ export class Connection extends Emitter {
     this.#dismantle();
     const peer = new RTCPeerConnection({ bundlePolicy: "max-bundle", iceServers: this.#channel.client._iceServers });
     this.#peer = peer;
+    this._over = new Promise((resolve) => (this.#leave = resolve));
     this.#restarts = 0;
     this.#restarting = null;
     this.#before = null;
@@ -161,6 +169,7 @@ export class Connection extends Emitter {
     this.#peer.onconnectionstatechange = null;
     this.#peer.close();
     this.#peer = null;
+    this.#leave();
   }
 
   async #openUntilItIs(care, reason, firstPauseMs) {
@@ -175,10 +184,11 @@ export class Connection extends Emitter {
         await this._establish(peer);
         if (peer === this.#peer) this.#waitNoMore().resolve();
         return;
-      } catch (error) {
+      } catch (failure) {
         if (care.aborted) return;
+        const error = peerError(failure);
         const pauseMs = this.#pauseAfter(error);
-        if (pauseMs === null) return this._end(error.code ?? "failed", error);
+        if (pauseMs === null) return this._end(error.code, error);
         await pause(pauseMs, care);
       }
     }
@@ -187,7 +197,7 @@ export class Connection extends Emitter {
   /** How long to wait before the next attempt; null for a refusal that stands. */
   #pauseAfter(error) {
     if (error.code === "linkLost" || (PASSING.has(error.code) && !this.#awaited)) return this.#backoff.next();
-    return error.retryAfterS === undefined || this.#awaited ? null : error.retryAfterS * 1_000;
+    return this.#awaited ? null : pauseAfter(error);
   }
 
   #waitNoMore() {
@@ -219,25 +229,26 @@ export class Connection extends Emitter {
     await pause(afterMs, care);
     while (this.#restarts < RESTARTS_MAX && !care.aborted) {
       this.#restarts += 1;
+      // One that is under way answers for this one, too.
+      const restarting = (this.#restarting ??= this._restart(this.#peer));
       try {
-        // One that is under way answers for this one, too.
-        this.#restarting ??= this._restart(this.#peer);
-        await this.#restarting;
+        await restarting;
       } catch {
         // Whatever it was, another connection is the way out.
         break;
       } finally {
-        this.#restarting = null;
+        // That of the next peer may be under way by now.
+        if (restarting === this.#restarting) this.#restarting = null;
       }
       await pause(RESTART_MS_MAX, care);
     }
-    if (!care.aborted) this.#abandon();
+    if (!care.aborted) this._abandon("consentExpired");
   }
 
   /** Ends the connection at the server, and opens another. */
-  #abandon() {
+  _abandon(reason) {
     if (this.#key) this.#channel._ask({ type: "close", connection: this.#key }).catch(() => {});
-    this._reopen("consentExpired");
+    this._reopen(reason);
   }
 
   #takeCare() {

@@ -25,16 +25,16 @@ export function onDevices(listener) {
 
 /** Tracks of one or both kinds; `undefined` constraints leave a kind out. */
 export async function open(constraints) {
-  try {
-    return (await source().getUserMedia(constraints)).getTracks();
-  } catch (error) {
-    throw deviceError(error);
-  }
+  return tracksOf(() => source().getUserMedia(constraints));
 }
 
 export async function openScreen(constraints) {
+  return tracksOf(() => source().getDisplayMedia(constraints));
+}
+
+async function tracksOf(opened) {
   try {
-    return (await source().getDisplayMedia(constraints)).getTracks();
+    return (await opened()).getTracks();
   } catch (error) {
     throw deviceError(error);
   }

@@ -2,7 +2,8 @@
 // whole; the server offers; each offer is answered in its turn, and only the newest matters.
 
 import { Connection } from "./connection.js";
-import { Latest, pause } from "./timing.js";
+import { TidewireError } from "./errors.js";
+import { insist, Latest, pause, pauseAfter } from "./timing.js";
 
 /** After a change its offer is on its way; what is wanted within this waits for it and becomes one change. */
 const COALESCE_MS = 20;
@@ -10,6 +11,8 @@ const COALESCE_MS = 20;
 const AGAIN_AFTER_MS = 250;
 /** A change that was refused so often in a row is given up until something else is wanted. */
 const REFUSALS_MAX = 5;
+/** The server carries so many. */
+const WANTS_MAX = 64;
 /** The server's end is gone. */
 const GONE = new Set(["connectionUnknown", "connectionEnded"]);
 
@@ -18,8 +21,12 @@ export class Downstream extends Connection {
   #offer = null;
   /** What the sections of the newest answer carry. */
   #sections = [];
-  /** What the gateway knows to be wanted. */
-  #asked = [];
+  /** What the gateway knows to be wanted, by source. */
+  #asked = new Map();
+  /** By source, what was refused for good, as text: it stays as it was until something else is wanted of it. */
+  #forbidden = new Map();
+  /** How many are more than the server carries; each further one is told of. */
+  #beyond = 0;
   #refusals = 0;
   /** Resolves when the gateway has taken, or refused, what was answered last. */
   #taken = Promise.resolve();
@@ -32,9 +39,14 @@ export class Downstream extends Connection {
     this.#asking.want();
   }
 
+  /** Rights have changed: what was refused may be had now. */
+  _forgive() {
+    this.#forbidden.clear();
+  }
+
   /** An upstream is over: the gateway knows, and what was wanted of it has ended with it. */
   _miss(id) {
-    this.#asked = this.#asked.filter(({ upstream }) => upstream !== id);
+    this.#asked.delete(text({ upstream: id }));
   }
 
   _hear(event) {
@@ -46,9 +58,10 @@ export class Downstream extends Connection {
   async _establish(peer) {
     this.#offer = null;
     this.#assign(peer, []);
-    const wants = wantsOf(this.channel.watched);
+    const asked = this.#wants();
+    const wants = [...asked.values()];
     await this.channel._ask({ type: "openDownstream", channel: this.channel.name, wants }, ({ connection }) => {
-      this.#asked = wants;
+      this.#asked = asked;
       this._name(peer, connection);
     });
     this.#asking.want();
@@ -74,26 +87,56 @@ export class Downstream extends Connection {
     const connection = this._key;
     // While it is being opened, what is wanted is looked at afterwards.
     if (!connection) return;
-    const wants = wantsOf(this.channel.watched);
-    if (JSON.stringify(wants) === JSON.stringify(this.#asked)) return this.#assign(this.peer, this.#sections);
+    const asked = this.#wants();
+    const wants = [...asked.values()];
+    if (text(wants) === text([...this.#asked.values()])) return this.#assign(this.peer, this.#sections);
     try {
       await this.channel._ask({ type: "changeDownstream", connection, wants }, () => {
-        if (connection === this._key) this.#asked = wants;
+        if (connection === this._key) this.#asked = asked;
       });
       this.#refusals = 0;
       await pause(COALESCE_MS);
     } catch (error) {
-      if (connection === this._key) await this.#refused(error);
+      if (connection === this._key) await this.#refused(error, asked);
     }
   }
 
-  async #refused(error) {
+  /** What is to be asked for. Who came first is served when it is too much, and what was refused is left as it was. */
+  #wants() {
+    const wants = wantsOf(this.channel.watched);
+    this.#forbidden = new Map([...this.#forbidden].filter(([source, want]) => want === text(wants.get(source))));
+    for (const source of this.#forbidden.keys()) {
+      const had = this.#asked.get(source);
+      if (had) wants.set(source, had);
+      else wants.delete(source);
+    }
+    this.#count(wants.size);
+    // In an order that does not depend on who came first.
+    return new Map([...wants].slice(0, WANTS_MAX).sort(([a], [b]) => (a < b ? -1 : 1)));
+  }
+
+  #count(wants) {
+    const beyond = wants - WANTS_MAX;
+    if (beyond > this.#beyond) this._complain(new TidewireError("tooManyWants", `${beyond} more than are carried`));
+    this.#beyond = Math.max(beyond, 0);
+  }
+
+  async #refused(error, wants) {
     if (GONE.has(error.code)) return this._reopen("mediaServerLost");
     this.#refusals += 1;
     const passing = error.code === "upstreamUnknown" || error.retryAfterS !== undefined;
-    if (!passing || this.#refusals > REFUSALS_MAX) return this.channel.client._complain(error, this.channel);
-    await pause((error.retryAfterS ?? 0) * 1_000 || AGAIN_AFTER_MS, this.channel.client._life);
+    if (!passing) return this.#forbid(error, wants);
+    if (this.#refusals > REFUSALS_MAX) return this._complain(error);
+    await pause(pauseAfter(error) ?? AGAIN_AFTER_MS, this.channel.client._life);
     this.#asking.want();
+  }
+
+  /** It stands: what was had before goes on without what was new. */
+  #forbid(error, wants) {
+    const fresh = [...wants].filter(([source, want]) => text(want) !== text(this.#asked.get(source)));
+    for (const [source, want] of fresh) this.#forbidden.set(source, text(want));
+    this._complain(error);
+    if (fresh.length > 0) this.#asking.want();
   }
 
   async #answer() {
@@ -102,10 +145,9 @@ export class Downstream extends Connection {
     this.#offer = null;
     if (!peer || offer?.connection !== this._key) return;
     try {
-      await peer.setRemoteDescription({ type: "offer", sdp: offer.offer });
-      await peer.setLocalDescription(await peer.createAnswer());
+      await Promise.race([takeUp(peer, offer.offer), this._over]);
       if (peer !== this.peer) return;
-      this.#assign(peer, offer.sections);
+      this.#assign(peer, offer.sections.map(this.#named));
       // With a newer offer here, its answer is the one that counts.
       if (!this.#offer) this.#send(offer, peer.localDescription.sdp);
     } catch (error) {
@@ -113,10 +155,14 @@ export class Downstream extends Connection {
     }
   }
 
+  /** The media id of a section, too, which outlives the upstream. */
+  #named = (section) => ({ mediaId: this.channel._find(section)?.mediaId, ...section });
+
   /** The next offer is not kept waiting for the reply. */
   #send({ connection, revision }, answer) {
-    const taken = this.channel._ask({ type: "answer", connection, revision, answer });
-    this.#taken = taken.catch((error) => {
+    const { channel } = this;
+    const act = async () => connection === this._key && channel._ask({ type: "answer", connection, revision, answer });
+    this.#taken = insist(act, channel.client._life).catch((error) => {
       if (connection !== this._key || error.code === "answerOutdated") return;
       if (GONE.has(error.code)) this._reopen("mediaServerLost");
       else if (error.code !== "linkLost") this.#stumbled(error);
@@ -125,8 +171,8 @@ export class Downstream extends Connection {
 
   /** Offer and answer do not fit: only a connection from scratch can be trusted. */
   #stumbled(error) {
-    this.channel.client._complain(error, this.channel);
-    this._reopen("answerInvalid");
+    this._complain(error);
+    this._abandon("answerInvalid");
   }
 
   /** Gives each remote media its tracks; those of others are taken away first, since sections serve one after another. */
@@ -140,16 +186,22 @@ export class Downstream extends Connection {
   }
 }
 
-/** One want for each source, whoever watches it how often, in an order that does not depend on who came first. */
+async function takeUp(peer, sdp) {
+  await peer.setRemoteDescription({ type: "offer", sdp });
+  await peer.setLocalDescription(await peer.createAnswer());
+}
+
+/** One want for each source, by the source as text, whoever watches it how often. */
 function wantsOf(watched) {
   const wants = new Map();
   for (const { source, wanted } of watched) {
-    const key = JSON.stringify(source);
+    const key = text(source);
     const { audio = false, video = false } = wants.get(key) ?? {};
     wants.set(key, { ...source, audio: audio || wanted.audio, video: video || wanted.video });
   }
-  return [...wants.keys()]
-    .sort()
-    .map((key) => wants.get(key))
-    .filter(({ audio, video }) => audio || video);
+  return new Map([...wants].filter(([, { audio, video }]) => audio || video));
+}
+
+function text(json) {
+  return JSON.stringify(json);
 }

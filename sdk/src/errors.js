@@ -10,6 +10,11 @@ export class TidewireError extends Error {
   }
 }
 
+/** An error of the browser's about a peer connection as ours; its own `code` is a number. */
+export function peerError(error) {
+  return error instanceof TidewireError ? error : new TidewireError("peerFailed", error.message);
+}
+
 /** What the browser says about devices, in our codes. */
 const DEVICE_CODES = {
   NotAllowedError: "permissionDenied",

@@ -41,6 +41,7 @@ export class Link {
   /** Whether this socket brought a frame that is new. */
   #wasUseful = false;
   #heardAt = 0;
+  /** Of the first frame since anything was heard. */
   #sentAt = 0;
   #backoff = new Backoff();
   #timers = {};
@@ -124,7 +125,7 @@ export class Link {
   }
 
   #transmit(n, text) {
-    this.#sentAt = Date.now();
+    if (this.#sentAt <= this.#heardAt) this.#sentAt = Date.now();
     this.#socket.send(`{"n":${n},"seen":${this.#inbox.seen},"m":${text}}`);
     this.#haveSeen();
   }

@@ -22,7 +22,10 @@ export class LocalMedia extends Emitter {
   #meter = null;
   /** Changes of device wait for one another. */
   #turn = Promise.resolve();
-  #off = () => {};
+  /** Tracks of the page's own, which is who stops them. */
+  #foreign = new WeakSet();
+  /** By kind, what stops waiting for a device. */
+  #offs = {};
 
   constructor(tracks, content, asked = {}) {
     super();
@@ -45,7 +48,9 @@ export class LocalMedia extends Emitter {
   }
 
   static of(stream, content = "camera") {
-    return new LocalMedia(stream.getTracks(), content);
+    const media = new LocalMedia(stream.getTracks(), content);
+    stream.getTracks().forEach((track) => media.#foreign.add(track));
+    return media;
   }
 
   get stream() {
@@ -107,6 +112,12 @@ export class LocalMedia extends Emitter {
     this.#end();
   }
 
+  /** Takes a track of the page's own. */
+  _place(track) {
+    this.#foreign.add(track);
+    this._replace(track.kind, track);
+  }
+
   /** Puts a track in the place of the one of its kind; null takes it away. */
   _replace(kind, track) {
     const before = this.#track(kind);
@@ -114,12 +125,14 @@ export class LocalMedia extends Emitter {
     if (before) {
       before.onended = null;
       this.#stream.removeTrack(before);
-      before.stop();
+      if (!this.#foreign.has(before)) before.stop();
     }
     if (track) {
       track.enabled = !this.#muted[kind];
       this.#stream.addTrack(track);
       this.#guard(track);
+      delete this.#missing[kind];
+      this.#offs[kind]?.();
     }
     if (kind === "audio") this.#unmeter();
     this._emit("track", { kind, track });
@@ -139,7 +152,6 @@ export class LocalMedia extends Emitter {
       const constraints = withDevice(this.#asked[kind], deviceId);
       const [track] = await this.#openInstead(kind, constraints);
       this.#asked[kind] = constraints;
-      delete this.#missing[kind];
       if (this.#ended) track.stop();
       else this._replace(kind, track);
     });
@@ -151,7 +163,7 @@ export class LocalMedia extends Emitter {
       return await open({ [kind]: constraints });
     } catch (error) {
       const before = this.#track(kind);
-      if (error.code !== "deviceInUse" || !before || !this.#asked[kind]) throw error;
+      if (error.code !== "deviceInUse" || !before || !this.#asked[kind] || this.#foreign.has(before)) throw error;
       return this.#openAlone(kind, constraints, before, error);
     }
   }
@@ -162,8 +174,8 @@ export class LocalMedia extends Emitter {
     try {
       return await open({ [kind]: constraints });
     } catch {
-      const [track] = await open({ [kind]: this.#asked[kind] });
-      this._replace(kind, track);
+      const again = open({ [kind]: this.#asked[kind] });
+      this.#settle(kind, await again.then(([track]) => track).catch(() => this.#another(kind)));
       throw error;
     }
   }
@@ -182,12 +194,17 @@ export class LocalMedia extends Emitter {
   async #lose(track) {
     const { kind, label } = track;
     if (this.#ended || this.#track(kind) !== track) return;
-    if (!this.#asked[kind]) return this.#shrink(kind);
+    if (!this.#asked[kind] || this.#foreign.has(track)) return this.#shrink(kind);
     const other = await this.#another(kind);
-    if (this.#ended) return other?.stop();
-    this._emit("fallback", { kind, from: label, to: other?.label ?? null });
-    this._replace(kind, other);
-    if (!other) this.#awaitDevice(kind);
+    if (!this.#ended) this._emit("fallback", { kind, from: label, to: other?.label ?? null });
+    this.#settle(kind, other);
+  }
+
+  /** Goes on with this track, or waits for a device; not when it has ended meanwhile. */
+  #settle(kind, track) {
+    if (this.#ended) return track?.stop();
+    this._replace(kind, track);
+    if (!track) this.#awaitDevice(kind);
   }
 
   /** What was no device of ours does not come back; the sound of a screen is nothing without it. */
@@ -208,20 +225,18 @@ export class LocalMedia extends Emitter {
     }
   }
 
-  /** Takes the next device of that kind that is plugged in. */
+  /** Takes the next device of that kind that is plugged in and can be opened. */
   #awaitDevice(kind) {
-    this.#off();
-    this.#off = onDevices((found) => {
-      if (found[LISTS[kind]].length === 0) return;
-      this.#off();
-      void this.#inTurn(() => this.#resume(kind));
+    this.#offs[kind]?.();
+    this.#offs[kind] = onDevices((found) => {
+      if (found[LISTS[kind]].length > 0) void this.#inTurn(() => this.#resume(kind));
     });
   }
 
   async #resume(kind) {
     if (this.#ended || this.#track(kind)) return;
     const track = await this.#another(kind);
-    if (!track) return;
+    if (!track || this.#ended) return track?.stop();
     delete this.#missing[kind];
     this._emit("fallback", { kind, from: "", to: track.label });
     this._replace(kind, track);
@@ -235,7 +250,7 @@ export class LocalMedia extends Emitter {
   #end() {
     if (this.#ended) return;
     this.#ended = true;
-    this.#off();
+    for (const off of Object.values(this.#offs)) off();
     this.#unmeter();
     this._emit("ended", {});
   }

@@ -75,8 +75,8 @@ export class RemoteMedia extends Emitter {
 
   async stats() {
     const mids = KINDS.map((kind) => this.#sections[kind]?.mid).filter((mid) => mid !== undefined);
-    if (mids.length === 0) return null;
-    return ofSections(await this.#channel.downstream.stats(), mids);
+    const { downstream } = this.#channel;
+    return mids.length > 0 && downstream?.peer ? ofSections(await downstream.stats(), mids) : null;
   }
 
   close() {
@@ -85,7 +85,10 @@ export class RemoteMedia extends Emitter {
 
   /** Whether a section of an offer is for it. */
   _is({ kind, upstream, mediaId }) {
-    return this.#wanted[kind] && (upstream ? upstream === this.#source.upstream : mediaId === this.#source.mediaId);
+    if (!this.#wanted[kind]) return false;
+    if (upstream && upstream === this.#source.upstream) return true;
+    // The server carries a media id once, whatever it was asked for by.
+    return mediaId !== undefined && mediaId === (this.#source.mediaId ?? this.#upstream?.mediaId);
   }
 
   /** Gives up the tracks that do not come by these sections any more. */
@@ -97,6 +100,8 @@ export class RemoteMedia extends Emitter {
   }
 
   _assign(sections) {
+    // A listener may have closed it meanwhile.
+    if (this.#state === "ended") return;
     this._keep(sections);
     for (const section of sections) {
       if (section.transceiver && this.#track(section.kind) !== section.transceiver.receiver.track)
@@ -129,25 +134,25 @@ export class RemoteMedia extends Emitter {
   #put(kind, section) {
     const before = this.#track(kind);
     if (before) {
-      before.onunmute = null;
+      before.removeEventListener("unmute", this.#judge);
       this.#stream.removeTrack(before);
     }
     if (section) this.#sections[kind] = section;
     else delete this.#sections[kind];
     const track = this.#track(kind);
     if (track) {
-      track.onunmute = () => this.#judge();
+      track.addEventListener("unmute", this.#judge);
       this.#stream.addTrack(track);
     }
     this._emit("track", { kind, track });
   }
 
   /** It is live when it has a track and somebody publishes it; a client that is told of no upstreams goes by the track. */
-  #judge() {
+  #judge = () => {
     if (this.#state === "ended") return;
     const flows = this.#isTold ? () => this.#upstream : (track) => !track.muted;
     this.#turn(this.#stream.getTracks().some(flows) ? "live" : "waiting");
-  }
+  };
 
   #turn(state) {
     if (state === this.#state) return;

@@ -2,6 +2,8 @@
 
 const PAUSE_MS_MIN = 100;
 const PAUSE_MS_MAX = 5_000;
+/** What is refused so often in a row is given up. */
+const TRIES_MAX = 8;
 
 /** Pauses between attempts: 100 ms, doubling to 5 s, a random part taken off so that clients do not return in step. */
 export class Backoff {
@@ -30,6 +32,24 @@ export function pause(ms, signal) {
     const timer = setTimeout(end, ms);
     signal?.addEventListener("abort", end);
   });
+}
+
+/** How long to wait after an error that says so; null after others. */
+export function pauseAfter({ retryAfterS }) {
+  return retryAfterS === undefined ? null : retryAfterS * 1_000;
+}
+
+/** Does something again while it is refused for now: bounded, and only until the signal. */
+export async function insist(act, signal, pauseMsAfter = pauseAfter) {
+  for (let tries = 1; ; tries += 1) {
+    try {
+      return await act();
+    } catch (error) {
+      const pauseMs = pauseMsAfter(error);
+      if (pauseMs === null || tries === TRIES_MAX || signal.aborted) throw error;
+      await pause(pauseMs, signal);
+    }
+  }
 }
 
 /**

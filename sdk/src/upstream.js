@@ -3,7 +3,7 @@
 
 import { Connection } from "./connection.js";
 import { credentials, restarted } from "./sdp.js";
-import { Latest } from "./timing.js";
+import { insist, Latest } from "./timing.js";
 
 export class Upstream extends Connection {
   #media;
@@ -65,7 +65,7 @@ export class Upstream extends Connection {
   }
 
   async replaceTrack(track) {
-    await this.#media._replace(track.kind, track);
+    this.#media._place(track);
   }
 
   async limit(maxBitrate) {
@@ -82,7 +82,10 @@ export class Upstream extends Connection {
   async _establish(peer) {
     const { mediaId, codecs = [], maxBitrate } = this.#options;
     this.#senders = {};
-    for (const track of this.#media.stream.getTracks()) {
+    const tracks = this.#media.stream.getTracks();
+    // The next track opens it.
+    if (tracks.length === 0) return;
+    for (const track of tracks) {
       const sendEncodings = track.kind === "video" && maxBitrate ? [{ maxBitrate }] : [];
       const transceiver = peer.addTransceiver(track, {
         direction: "sendonly",
@@ -121,9 +124,11 @@ export class Upstream extends Connection {
   }
 
   async #follow(kind, track) {
+    const { peer } = this;
     const sender = this.#senders[kind];
-    if (!sender && track) return this._reopen("mediaChanged");
-    await sender?.replaceTrack(track).catch((error) => this.channel.client._complain(error, this.channel));
+    // Without a peer, the next is raised with the tracks that there are by then.
+    if (peer && track && !sender) return this._abandon("mediaChanged");
+    if (peer) await sender?.replaceTrack(track).catch((error) => peer === this.peer && this._complain(error));
     this.#notice();
   }
 
@@ -140,7 +145,8 @@ export class Upstream extends Connection {
 
   /** Tells the others, unless they know. */
   async #say() {
-    if (this._key && JSON.stringify(this.#said) !== JSON.stringify(this.#now())) await this.#tell().catch(() => {});
+    const news = () => JSON.stringify(this.#said) !== JSON.stringify(this.#now());
+    await insist(async () => news() && this.#tell(), this.channel.client._life).catch(() => {});
   }
 
   async #tell() {

@@ -116,6 +116,37 @@ test("channels that were joined one by one are joined again with fresh tokens", 
   assert.deepEqual([...client.channels.values()], [harbour]);
 });
 
+test("leaving and coming back are tried again while they are refused for now", async () => {
+  const refused = (code) => ({ refused: { code, retryAfterS: 0.01 } });
+  gateway.answers.leave = () => (gateway.asked("leave").length < 3 ? refused("tooManyMessages") : { type: "done" });
+  await channel.leave();
+  assert.deepEqual([gateway.asked("leave").length, channel.joined], [3, false]);
+  const isDown = () => gateway.asked("register").length === 2 && (failures += 1) < 3;
+  let failures = 0;
+  const reef = await client.join(() => {
+    if (isDown()) throw new Error("down");
+    return "reef";
+  });
+  gateway.answers.join = ({ token }) =>
+    gateway.asked("join").length < 4 ? refused("channelFull") : { type: "joined", channel: snapshot(token) };
+  gateway.forget();
+  await until("joined again", () => gateway.asked("join").length === 4);
+  await reef.send("still here");
+  assert.deepEqual([failures >= 3, [...client.channels.values()]], [true, [reef]]);
+});
+
+test("a channel that was left is not joined again because a token still names it, but by who asks for it", async () => {
+  await channel.leave();
+  gateway.forget();
+  await client.next("registered");
+  await until("left again", () => gateway.asked("leave").length === 2);
+  assert.deepEqual([client.channels.size, gateway.asked("leave")[1].channel], [0, "sea"]);
+  const sea = await client.join("sea");
+  gateway.forget();
+  await client.next("registered");
+  assert.deepEqual([...client.channels.values()], [sea]);
+});
+
 test("whoever is kicked is told by whom, and is out", async () => {
   tell({ type: "kicked", by: "ada" });
   await until("out", () => !channel.joined);

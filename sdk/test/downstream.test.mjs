@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { afterEach, beforeEach, test } from "node:test";
 
 import { channel as snapshot, Gateway, upstream } from "./lib/gateway.mjs";
-import { faults, peers } from "./lib/peers.mjs";
+import { faults, pace, peers } from "./lib/peers.mjs";
 import { until } from "./lib/until.mjs";
 
 const { Client } = await import("../tidewire.js");
@@ -40,6 +40,9 @@ const wants = (request) =>
     .map(({ upstream: id, mediaId, audio, video }) => `${id ?? mediaId}:${audio ? "a" : ""}${video ? "v" : ""}`)
     .join(" ");
 const changes = () => gateway.asked("changeDownstream");
+
+const states = (tiles) => tiles.map(({ state }) => state);
+const untold = { mid: "0", kind: "video", mediaId: "untold" };
 
 /** `sections` as "0=video:a": the mid, the kind, the upstream. */
 function offer(revision, text, connection = "c1") {
@@ -123,6 +126,19 @@ test("an answer that comes too late is no error", async () => {
   assert.equal(peers.length, 1);
 });
 
+test("an answer that is refused for now is given again", async () => {
+  let refusals = 2;
+  gateway.answers.answer = () =>
+    (refusals -= 1) < 0 ? { type: "done" } : { refused: { code: "mediaServerUnavailable", retryAfterS: 0.01 } };
+  channel.subscribe("a");
+  await opened();
+  offer(1, "0=audio:a");
+  await answered(1);
+  channel.subscribe("b");
+  await until("a change", () => changes().length === 1);
+  assert.deepEqual([gateway.asked("answer").length, peers.length], [3, 1]);
+});
+
 test("tracks find their media, and a section that serves another takes its track along", async () => {
   const [a, b] = [channel.subscribe("a"), channel.subscribe("b")];
   await opened();
@@ -164,6 +180,47 @@ test("a media id is waited for, and goes on with its next publisher", async () =
   assert.deepEqual([next.upstream, main.stream, main.stream.getTracks().length], ["d", stream, 1]);
 });
 
+test("whoever is watched by upstream and by media id comes once, and is seen in both", async () => {
+  const [main, c] = [channel.watch("main"), channel.subscribe("c")];
+  await opened();
+  offer(1, "0=video:main");
+  await answered(1);
+  assert.deepEqual([main.state, c.state, c.videoTrack], ["live", "live", main.videoTrack]);
+  offer(2, "0=video:c");
+  await answered(2);
+  gateway.tell({ type: "upstreamClosed", channel: "sea", upstream: "c", reason: "requested" });
+  await c.next("state");
+  await channel.send("a round trip");
+  assert.deepEqual([main.state, main.stream.getTracks().length, c.videoTrack], ["waiting", 1, null]);
+});
+
+test("two who share a track both hear it begin", async () => {
+  // Of what the gateway does not tell, the track alone says whether it flows.
+  const tiles = [channel.watch("untold"), channel.watch("untold")];
+  await opened();
+  gateway.tell({ type: "offer", connection: "c1", revision: 1, offer: "0=video:x", sections: [untold] });
+  await until("taken up", () => peers[0].getTransceivers().length === 1);
+  peers[0].getTransceivers()[0].receiver.track.muted = true;
+  await answered(1);
+  assert.deepEqual(states(tiles), ["waiting", "waiting"]);
+  const { track } = peers[0].getTransceivers()[0].receiver;
+  track.muted = false;
+  track.dispatchEvent(new Event("unmute"));
+  assert.deepEqual(states(tiles), ["live", "live"]);
+});
+
+test("media that a listener closes while tracks are handed out stays without, and has no figures", async () => {
+  const [a, b] = [channel.subscribe("a"), channel.subscribe("b")];
+  a.on("track", () => b.close());
+  await opened();
+  offer(1, "0=video:a 1=video:b");
+  await answered(1);
+  assert.deepEqual([a.state, b.state, b.stream.getTracks()], ["live", "ended", []]);
+  gateway.tell({ type: "closed", connection: "c1", reason: "mediaServerLost" });
+  await until("without a peer", () => channel.downstream.peer === null);
+  assert.equal(await a.stats(), null);
+});
+
 test("a second tile of the same upstream gets its tracks without an offer", async () => {
   const first = channel.subscribe("a");
   await opened();
@@ -195,6 +252,31 @@ test("a change that names what has just gone is made again without it", async ()
   assert.deepEqual(changes().map(wants), ["a:av b:av", "b:av"]);
 });
 
+test("more than the server carries is told of once, and keeps nothing from those who came first", async () => {
+  for (let at = 0; at < 66; at += 1) channel.watch(`m${99 - at}`);
+  await opened();
+  const ids = () => new Set(gateway.requests.findLast(({ wants: any }) => any).wants.map(({ mediaId }) => mediaId));
+  assert.deepEqual([ids().size, ids().has("m99"), ids().has("m34")], [64, true, false]);
+  [...channel.watched][0].close();
+  await until("the next in line", () => ids().has("m35"));
+  assert.deepEqual([ids().size, errors.splice(0)], [64, ["tooManyWants"]]);
+});
+
+test("a want that is refused for good leaves the others as they were, until it is another", async () => {
+  channel.subscribe("a");
+  await opened();
+  gateway.answers.changeDownstream = (request) =>
+    wants(request).includes("main:av") ? { refused: { code: "receiveVideoForbidden" } } : { type: "done" };
+  const main = channel.watch("main");
+  await until("refused", () => errors.length === 1);
+  channel.subscribe("b");
+  await until("the next change", () => changes().length === 2);
+  main.want({ video: false });
+  await until("less of it", () => changes().length === 3);
+  assert.deepEqual(changes().map(wants), ["main:av a:av", "a:av b:av", "main:a a:av b:av"]);
+  assert.deepEqual(errors.splice(0), ["receiveVideoForbidden"]);
+});
+
 test("a downstream that the server gave up is opened again, under the same streams", async () => {
   const a = channel.subscribe("a");
   await opened();
@@ -208,6 +290,22 @@ test("a downstream that the server gave up is opened again, under the same strea
   await a.next("track");
   assert.notEqual(a.videoTrack, before);
   assert.equal(a.state, "live");
+});
+
+test("a connection that goes while its offer is taken up keeps nothing from the next", async (t) => {
+  pace.stepMs = 50;
+  t.after(() => (pace.stepMs = 2));
+  const a = channel.subscribe("a");
+  await opened();
+  offer(1, "0=video:a");
+  await until("the offer is being taken up", () => peers[0].signalingState === "have-remote-offer");
+  gateway.tell({ type: "closed", connection: "c1", reason: "mediaServerLost" });
+  await until("another downstream", () => gateway.asked("openDownstream").length === 2);
+  offer(1, "0=video:a", "c2");
+  await answered(1);
+  channel.subscribe("b");
+  await until("a change", () => changes().length === 1);
+  assert.deepEqual([a.state, changes()[0].connection], ["live", "c2"]);
 });
 
 test("a network that fails is mended by an ICE restart, then by another connection", async (t) => {

@@ -76,6 +76,23 @@ test("requests made without a socket wait for the next", async () => {
   assert.equal(client.state, "live");
 });
 
+test("a socket that is dead is given up, however much the page still sends", async (t) => {
+  const { channel } = await listening();
+  gateway.answers.send = () => new Promise(() => {});
+  const { setInterval } = globalThis;
+  const { now } = Date;
+  const start = now();
+  // Time passes fifty times as fast.
+  t.mock.method(Date, "now", () => start + (now() - start) * 50);
+  t.mock.method(globalThis, "setInterval", (act, ms) => setInterval(act, ms / 50));
+  gateway.forget();
+  await client.next("registered");
+  const { sockets } = gateway;
+  const sending = setInterval(() => channel.send("x").catch(() => {}), 20);
+  t.after(() => clearInterval(sending));
+  await until("another socket", () => gateway.sockets > sockets, 50_000);
+});
+
 test("a frame that comes twice is heard once", async () => {
   const { heard } = await listening();
   gateway.tell(message(1));
@@ -119,6 +136,7 @@ test("a registration that is refused rejects, and the client is gone", async () 
   await assert.rejects(client.register(), { code: "tokenExpired" });
   assert.equal(client.state, "gone");
   await assert.rejects(client.join("token"), { code: "clientGone" });
+  await assert.rejects(client.register(), { code: "clientGone" });
 });
 
 test("a registration that may succeed later is tried again", async () => {

@@ -127,6 +127,47 @@ test("a device that is unplugged is replaced by another, then by the next that c
   assert.deepEqual([media.videoMuted, changed.size], [false, 0]);
 });
 
+test("both kinds may be waited for, and again after a try in vain", async () => {
+  const media = await LocalMedia.camera();
+  plugged.audio = ["mic 1"];
+  plugged.video = ["cam 1"];
+  unplug(media, "audio");
+  unplug(media, "video");
+  await until("neither", () => !media.audioTrack && !media.videoTrack && changed.size === 2);
+  plugged = { audio: ["mic 3"], video: ["cam 3"] };
+  broken["cam 3"] = "NotReadableError";
+  changed.forEach((listener) => listener());
+  const isTried = () => media.audioTrack && media.missing.video?.code === "deviceInUse";
+  await until("the microphone, and a try with the camera", isTried);
+  broken = {};
+  changed.forEach((listener) => listener());
+  await until("the camera", () => media.videoTrack);
+  assert.deepEqual([media.audioTrack.label, media.videoTrack.label, changed.size], ["mic 3", "cam 3", 0]);
+});
+
+test("a device that comes when all has ended is given back", async () => {
+  const media = await LocalMedia.camera();
+  const { getUserMedia } = mediaDevices;
+  let opened;
+  mediaDevices.getUserMedia = async (constraints) => {
+    opened = await getUserMedia(constraints);
+    media.stop();
+    return opened;
+  };
+  unplug(media, "video");
+  await until("given back", () => opened?.getTracks().every(({ stopped }) => stopped));
+  mediaDevices.getUserMedia = getUserMedia;
+  assert.equal(media.ended, true);
+});
+
+test("a track that was stopped for another device does not stay", async () => {
+  const media = await LocalMedia.camera();
+  broken["cam 1"] = broken["cam 2"] = "NotReadableError";
+  await assert.rejects(media.choose({ camera: "cam 2" }), { code: "deviceInUse" });
+  assert.deepEqual([media.videoTrack, media.stream.getTracks().length, media.videoMuted], [null, 1, true]);
+  media.stop();
+});
+
 test("a screen that the user stops sharing has ended, with its sound", async () => {
   const media = await LocalMedia.screen();
   const { audioTrack, videoTrack } = media;

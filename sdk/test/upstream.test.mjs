@@ -75,6 +75,16 @@ test("mutes are told to the others, the last of many once", async () => {
   assert.equal(told().length, 1);
 });
 
+test("a mute that is refused for now is told later", async () => {
+  const upstream = await channel.publish(media);
+  let refusals = 2;
+  gateway.answers.updateUpstream = () =>
+    (refusals -= 1) < 0 ? { type: "done" } : { refused: { code: "tooManyMessages", retryAfterS: 0.01 } };
+  upstream.mute({ audio: true });
+  await until("told", () => told().length === 3);
+  assert.equal(told()[2].audioMuted, true);
+});
+
 test("a mute while it is being opened is not forgotten", async () => {
   const published = channel.publish(media);
   await until("asked", () => gateway.asked("openUpstream").length === 1);
@@ -100,7 +110,8 @@ test("another track takes the place of one of its kind without a word", async ()
   media.mute({ video: true });
   await upstream.replaceTrack(after);
   await until("sent", () => peers[0].getTransceivers()[1].sender.track === after);
-  assert.deepEqual([before.stopped, after.enabled, media.videoTrack, peers.length], [true, false, after, 1]);
+  // Both are the page's own to stop.
+  assert.deepEqual([before.stopped, after.enabled, media.videoTrack, peers.length], [false, false, after, 1]);
 });
 
 test("a kind that it did not have takes another connection", async () => {
@@ -110,7 +121,41 @@ test("a kind that it did not have takes another connection", async () => {
   await until("published again", () => gateway.asked("openUpstream").length === 2);
   assert.match(gateway.asked("openUpstream")[1].offer, /m=video/);
   await until("under its new name", () => upstream.upstream === "u2");
-  assert.equal(peers[0].closed, true);
+  assert.deepEqual([peers[0].closed, gateway.asked("close")[0].connection], [true, "c1"]);
+});
+
+test("media without a track is published again when it has one", async () => {
+  const upstream = await channel.publish(media);
+  media._replace("audio", null);
+  media._replace("video", null);
+  gateway.tell({ type: "closed", connection: "c1", reason: "mediaServerLost" });
+  await until("another peer", () => peers.length === 2);
+  await channel.send("a round trip");
+  assert.equal(gateway.asked("openUpstream").length, 1);
+  await upstream.replaceTrack(track("audio"));
+  await until("published again", () => upstream.upstream === "u3");
+  assert.match(gateway.asked("openUpstream")[1].offer, /m=audio/);
+});
+
+test("a track that comes while there is no connection goes with the next", async () => {
+  const errors = [];
+  client.on("error", ({ error }) => errors.push(error));
+  const upstream = await channel.publish(media);
+  peers[0].become("connected");
+  const told = upstream.next("state");
+  gateway.tell({ type: "closed", connection: "c1", reason: "mediaServerLost" });
+  await told;
+  const next = track("video");
+  await upstream.replaceTrack(next);
+  await until("published again", () => upstream.upstream === "u2");
+  assert.deepEqual([peers[1].getTransceivers()[1].sender.track, peers.length, errors], [next, 2, []]);
+});
+
+test("what the browser refuses is told as an error of the SDK's", async (t) => {
+  t.mock.method(RTCPeerConnection.prototype, "createOffer", async () => {
+    throw new DOMException("no", "OperationError");
+  });
+  await assert.rejects(channel.publish(media), { name: "TidewireError", code: "peerFailed", detail: "no" });
 });
 
 test("a network that fails is mended by an ICE restart", async () => {

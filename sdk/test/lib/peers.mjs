@@ -3,8 +3,10 @@
 
 export const faults = [];
 export const peers = [];
+/** How long a step takes. */
+export const pace = { stepMs: 2 };
 
-class Track {
+class Track extends EventTarget {
   enabled = true;
   muted = false;
   stopped = false;
@@ -12,6 +14,7 @@ class Track {
   static count = 0;
 
   constructor(kind) {
+    super();
     this.kind = kind;
     this.id = `${kind}-${(Track.count += 1)}`;
     this.label = this.id;
@@ -47,12 +50,14 @@ class Stream {
 class Sender {
   #encodings;
 
-  constructor(each, encodings) {
+  constructor(peer, each, encodings) {
+    this.peer = peer;
     this.track = each;
     this.#encodings = encodings.length ? encodings : [{}];
   }
 
   async replaceTrack(each) {
+    if (this.peer.closed) throw new DOMException("the peer is closed", "InvalidStateError");
     this.track = each;
   }
 
@@ -79,7 +84,8 @@ class Peer {
   }
 
   addTransceiver(each, { direction, sendEncodings }) {
-    const transceiver = { mid: String(this.#transceivers.length), direction, sender: new Sender(each, sendEncodings) };
+    const sender = new Sender(this, each, sendEncodings);
+    const transceiver = { mid: String(this.#transceivers.length), direction, sender };
     this.#transceivers.push(transceiver);
     return transceiver;
   }
@@ -139,12 +145,14 @@ class Peer {
     return [`a=ice-ufrag:u${this.#credentials}`, `a=ice-pwd:p${this.#credentials}`, ...lines].join("\r\n");
   }
 
+  /** As a browser does it: a step that is under way when the peer is closed never ends. */
   async #step(from, act) {
+    if (this.closed) throw new DOMException("the peer is closed", "InvalidStateError");
     if (this.#isBusy) faults.push("two steps at a time");
     this.#isBusy = true;
-    await new Promise((resolve) => setTimeout(resolve, 2));
+    await new Promise((resolve) => setTimeout(resolve, pace.stepMs));
     this.#isBusy = false;
-    if (this.closed) throw new Error("the peer is closed");
+    if (this.closed) return new Promise(() => {});
     if (this.signalingState !== from) faults.push(`a step out of ${this.signalingState}, not ${from}`);
     return act();
   }
