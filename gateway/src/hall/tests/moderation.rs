@@ -155,7 +155,8 @@ fn later_grant_counts_where_it_says_something() {
     let mut scene = Scene::new();
     let alice = scene.client("alice", vec![moderator()]);
     let bob = scene.client("bob", vec![claim("sea")]);
-    for rights in [json!({"sendAudio": false, "kick": true}), json!({"sendAudio": true, "sendVideo": false}), json!({})] {
+    for rights in [json!({"sendAudio": false, "kick": true}), json!({"sendAudio": true, "sendVideo": false}), json!({})]
+    {
         let grant = json!({"type": "grant", "channel": "sea", "clientId": "bob-1", "rights": rights});
         assert_eq!(scene.ask(alice, grant), Ok(Reply::Done));
     }
