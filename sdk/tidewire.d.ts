@@ -317,7 +317,7 @@ export class Channel extends Emitter<ChannelEvents> {
   grant(clientId: string, rights: RightsChange): Promise<void>;
   /** Ends a member's stay. Needs the right `kick`. */
   kick(clientId: string): Promise<void>;
-  /** Closes everything of this client's in the channel, and leaves it. */
+  /** Closes everything of this client's in the channel, and leaves it. Where it rejects, this client is still in it. */
   leave(): Promise<void>;
 }
 

@@ -111,7 +111,7 @@ export class Channel extends Emitter {
       await insist(act, this.#client._life);
     } catch (error) {
       // Still in it; else it is out, whatever the reason.
-      if (error.retryAfterS !== undefined) throw error;
+      if (error.retryAfterS !== undefined && this.#joined) throw error;
     }
     this._end("left");
   }
