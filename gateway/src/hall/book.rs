@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use tidewire_core::id::{ApplicationId, ChannelKey, ConnectionKey, Label, LinkKey, MediaId, UpstreamId};
-use tidewire_core::message::client::{self, Member, Rights, UpstreamState, Want};
+use tidewire_core::message::client::{self, Member, Rights, RightsChange, UpstreamState, Want};
 use tidewire_core::negotiate::Credentials;
 use tidewire_core::time::Instant;
 
@@ -40,7 +40,9 @@ pub struct Client {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Seat {
     pub claim: ChannelClaim,
-    /// What the claim allows, and what was granted since.
+    /// What others granted its member, or took from it, for as long as the seat is taken.
+    pub granted: RightsChange,
+    /// What the claim allows, changed by what was granted.
     pub rights: Rights,
 }
 

@@ -21,9 +21,10 @@ pub fn join(book: &Book, caller: Caller, claims: &Claims) -> Decision {
     let client = book.client(caller.client).ok_or_else(|| refuse(Code::NotRegistered))?;
     claims.same_bearer(&client.application, &client.member)?;
     let channel = claims.key(claim.id.clone());
-    let seat = Seat::of(claim.clone());
+    let before = book.seat(caller.client, &channel);
+    let seat = before.map_or_else(|| Seat::of(claim.clone()), |before| before.renewed(claim.clone()));
     let found = snapshot(book, &channel, &seat, caller.client);
-    let mut effects = if book.seat(caller.client, &channel).is_some() {
+    let mut effects = if before.is_some() {
         reseat(book, caller.client, &channel, seat)
     } else {
         if client.channels.len() >= CHANNELS_PER_CLIENT_MAX {
@@ -64,9 +65,7 @@ pub fn grant(book: &Book, caller: Caller, name: ChannelName, client_id: &Label, 
         return Err(refuse(Code::GrantForbidden));
     }
     let (target, seat) = other(book, &channel, client_id)?;
-    let mut seat = seat.clone();
-    apply(change, &mut seat.rights);
-    let mut effects = reseat(book, target, &channel, seat);
+    let mut effects = reseat(book, target, &channel, seat.granted(change));
     effects.push(Effect::Answer(caller, Ok(Reply::Done)));
     Ok(effects)
 }
@@ -81,13 +80,9 @@ pub fn sit(key: LinkKey, member: &Member, channel: ChannelKey, seat: Seat) -> Ve
     effects
 }
 
-/// Another seat in the same channel. What the client may not have any longer ends.
-pub fn reseat(book: &Book, key: LinkKey, channel: &ChannelKey, mut seat: Seat) -> Vec<Effect> {
+/// Another seat in the same channel, made from the one before. What the client may not have any longer ends.
+pub fn reseat(book: &Book, key: LinkKey, channel: &ChannelKey, seat: Seat) -> Vec<Effect> {
     let Some(before) = book.seat(key, channel) else { return Vec::new() };
-    // The others know of it, or do not: a seat is visible or hidden for as long as it is taken.
-    if before.rights.hidden != seat.rights.hidden {
-        seat = Seat::of(ChannelClaim { enable_hidden_observer_mode: before.rights.hidden, ..seat.claim });
-    }
     let rights = seat.rights;
     let mut effects: Vec<_> = owned(book, key, channel)
         .filter(|(_, connection)| !allows(rights, connection))
@@ -210,20 +205,50 @@ fn exceeds(change: RightsChange, own: Rights) -> bool {
     given.into_iter().any(|(given, own)| given == Some(true) && !own)
 }
 
-fn apply(change: RightsChange, rights: &mut Rights) {
+/// What was granted before, and what is granted now: of each right the later word counts.
+fn both(before: RightsChange, now: RightsChange) -> RightsChange {
+    RightsChange {
+        send_audio: now.send_audio.or(before.send_audio),
+        send_video: now.send_video.or(before.send_video),
+        send_messages: now.send_messages.or(before.send_messages),
+        kick: now.kick.or(before.kick),
+        update: now.update.or(before.update),
+    }
+}
+
+fn changed(rights: Rights, change: RightsChange) -> Rights {
     let RightsChange { send_audio, send_video, send_messages, kick, update } = change;
-    rights.send_audio = send_audio.unwrap_or(rights.send_audio);
-    rights.send_video = send_video.unwrap_or(rights.send_video);
-    rights.send_messages = send_messages.unwrap_or(rights.send_messages);
-    rights.kick = kick.unwrap_or(rights.kick);
-    rights.update = update.unwrap_or(rights.update);
+    Rights {
+        send_audio: send_audio.unwrap_or(rights.send_audio),
+        send_video: send_video.unwrap_or(rights.send_video),
+        send_messages: send_messages.unwrap_or(rights.send_messages),
+        kick: kick.unwrap_or(rights.kick),
+        update: update.unwrap_or(rights.update),
+        ..rights
+    }
 }
 
 impl Seat {
     /// The seat that a claim gives. A hidden observer sends nothing, whatever else the claim says.
     pub fn of(claim: ChannelClaim) -> Self {
-        let rights = claim.rights();
-        Self { claim, rights }
+        Self::new(claim, RightsChange::default())
+    }
+
+    /// The same seat by another claim. What was granted to its member holds against that one too: a member that was muted
+    /// still has the token that it came with.
+    #[must_use]
+    pub fn renewed(&self, claim: ChannelClaim) -> Self {
+        // The others know of it, or do not: a seat is visible or hidden for as long as it is taken.
+        Self::new(ChannelClaim { enable_hidden_observer_mode: self.rights.hidden, ..claim }, self.granted)
+    }
+
+    fn granted(&self, change: RightsChange) -> Self {
+        Self::new(self.claim.clone(), both(self.granted, change))
+    }
+
+    fn new(claim: ChannelClaim, granted: RightsChange) -> Self {
+        let rights = changed(claim.rights(), granted);
+        Self { claim, granted, rights }
     }
 
     fn hears_less_than(&self, other: &Self) -> bool {

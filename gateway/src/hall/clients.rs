@@ -86,7 +86,8 @@ pub fn register(book: &Book, caller: Caller, newcomer: Newcomer) -> Vec<Effect> 
     effects
 }
 
-/// A newer token for the same client: in each channel that it names, and where the client sits, its claim holds.
+/// A newer token for the same client: in each channel that it names, and where the client sits, its claim holds, changed
+/// by what was granted there.
 pub fn renew(book: &Book, caller: Caller, claims: &Claims) -> Decision {
     let claimed = claims.to_register()?;
     let client = book.client(caller.client).ok_or_else(|| refuse(Code::NotRegistered))?;
@@ -94,8 +95,8 @@ pub fn renew(book: &Book, caller: Caller, claims: &Claims) -> Decision {
     let mut effects = Vec::new();
     for claim in claimed {
         let channel = claims.key(claim.id.clone());
-        if book.seat(caller.client, &channel).is_some() {
-            effects.extend(channels::reseat(book, caller.client, &channel, Seat::of(claim.clone())));
+        if let Some(seat) = book.seat(caller.client, &channel) {
+            effects.extend(channels::reseat(book, caller.client, &channel, seat.renewed(claim.clone())));
         }
     }
     effects.push(Effect::Answer(caller, Ok(Reply::Done)));

@@ -113,7 +113,8 @@ pub enum Request {
         connection: ConnectionKey,
     },
     /// Lets a member of the channel do what the token did not, or the other way round. Needs the claim `canUpdate`, and
-    /// grants nothing that the granter has not itself.
+    /// grants nothing that the granter has not itself. What is granted holds for as long as the member stays, whatever
+    /// tokens it renews or joins with; when it leaves and comes back, its token alone counts.
     Grant {
         channel: ChannelName,
         client_id: Label,

@@ -123,6 +123,49 @@ fn newer_token_counts_where_it_names_a_channel() {
     assert_eq!(scene.ask_with(alice, renew, others), Err("tokenUserMismatch".into()));
 }
 
+/// Joins, and gives whether audio and video may be sent.
+fn joined(scene: &mut Scene, client: LinkKey, claim: &ChannelClaim) -> (bool, bool) {
+    let outcome = scene.ask_with(client, json!({"type": "join", "token": "t"}), Claims::join(claim.clone()));
+    let Ok(Reply::Joined { channel }) = outcome else { panic!("{outcome:?}") };
+    (channel.rights.send_audio, channel.rights.send_video)
+}
+
+#[test]
+fn what_was_granted_holds_against_the_members_own_tokens_until_it_leaves() {
+    let mut scene = Scene::new();
+    let alice = scene.client("alice", vec![moderator()]);
+    // Whoever is muted has a token that lets it speak, and a promoted viewer has one that only lets it watch.
+    for (may, own) in [(false, claim("sea")), (true, muted())] {
+        let bob = scene.client("bob", vec![own.clone()]);
+        let grant = json!({"type": "grant", "channel": "sea", "clientId": "bob-1", "rights": {"sendAudio": may, "sendVideo": may}});
+        assert_eq!(scene.ask(alice, grant), Ok(Reply::Done));
+        scene.heard(bob);
+        let newer = token(TokenType::Register, "bob", vec![own.clone()]);
+        assert_eq!(scene.ask_with(bob, json!({"type": "renew", "token": "t"}), newer), Ok(Reply::Done));
+        assert_eq!(scene.events(bob), [], "nothing changed");
+        assert_eq!(joined(&mut scene, bob, &own), (may, may));
+        assert_eq!(scene.ask(bob, json!({"type": "openUpstream", "channel": "sea", "offer": OFFER})).is_ok(), may);
+        assert_eq!(scene.ask(bob, json!({"type": "leave", "channel": "sea"})), Ok(Reply::Done));
+        assert_eq!(joined(&mut scene, bob, &own), (!may, !may), "its token alone counts");
+    }
+}
+
+#[test]
+fn later_grant_counts_where_it_says_something() {
+    let mut scene = Scene::new();
+    let alice = scene.client("alice", vec![moderator()]);
+    let bob = scene.client("bob", vec![claim("sea")]);
+    for rights in [json!({"sendAudio": false, "kick": true}), json!({"sendAudio": true, "sendVideo": false}), json!({})]
+    {
+        let grant = json!({"type": "grant", "channel": "sea", "clientId": "bob-1", "rights": rights});
+        assert_eq!(scene.ask(alice, grant), Ok(Reply::Done));
+    }
+    let newer = token(TokenType::Register, "bob", vec![claim("sea")]);
+    assert_eq!(scene.ask_with(bob, json!({"type": "renew", "token": "t"}), newer), Ok(Reply::Done));
+    let Some(Heard::RightsChanged { rights, .. }) = scene.events(bob).pop() else { panic!() };
+    assert_eq!((rights.send_audio, rights.send_video, rights.kick, rights.update), (true, false, true, false));
+}
+
 #[test]
 fn messages_go_to_whom_all_ids_describe() {
     let mut scene = Scene::new();
