@@ -375,10 +375,10 @@ impl Hall {
     }
 }
 
-/// Whether everybody in a channel may hear of a request that costs nothing else.
+/// Whether everybody in a channel may hear of a request that costs nothing else, or whoever asks hears of everybody.
 fn is_announced(request: &client::Request) -> bool {
-    use client::Request::{Leave, Send, Update, UpdateUpstream};
-    matches!(request, Send { .. } | Update { .. } | UpdateUpstream { .. } | Leave { .. })
+    use client::Request::{Join, Leave, Send, Update, UpdateUpstream};
+    matches!(request, Send { .. } | Update { .. } | UpdateUpstream { .. } | Join { .. } | Leave { .. })
 }
 
 /// A refusal that has nothing to add to its code.

@@ -92,7 +92,7 @@ fn large_items_count_by_their_bytes() {
         assert_eq!(line.push(item(&large, Kind::Event)), (0, 0));
     }
     assert_eq!(line.push(item("2", Kind::Event)), (0, 5));
-    assert_eq!(line.queue_bytes, 0);
+    assert_eq!(line.held.events_bytes, 0);
 }
 
 #[test]
@@ -134,6 +134,19 @@ fn messages_and_requests_have_an_allowance() {
     assert!(!line.is_flooded());
     assert_eq!((0..REQUESTS_IN_FLIGHT_MAX).filter(|_| line.admit(start)).count(), 0);
     assert!(line.is_flooded());
+}
+
+#[test]
+fn requests_are_refused_while_answers_that_were_not_taken_hold_too_much() {
+    let mut line = Line::new(1);
+    let now = Instant::from_millis(1_000);
+    line.push(item(&"1".repeat(LINE_BYTES_MAX), Kind::Answer));
+    assert!(line.admit(now), "one answer goes beyond the bound");
+    line.push(item("2", Kind::Answer));
+    assert!(!line.admit(now), "and no other");
+    line.push(item("3", Kind::Answer));
+    assert_eq!(line.take().frames.len(), 1);
+    assert!(line.admit(now));
 }
 
 /// A line, and what its client has to hear in the end.

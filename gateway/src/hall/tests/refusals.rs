@@ -140,6 +140,21 @@ fn a_client_has_so_many_connections_and_messages() {
 }
 
 #[test]
+fn joining_again_and_again_is_counted_as_messages_are() {
+    let mut scene = Scene::new();
+    let alice = scene.client("alice", vec![claim("sea")]);
+    let numbers: Vec<_> = (0..MESSAGES_BURST + 3)
+        .map(|_| {
+            let n = scene.put_at_once(alice, json!({"type": "join", "token": "t"}), Some(Claims::join(claim("sea"))));
+            scene.deliver();
+            n
+        })
+        .collect();
+    let refused = numbers.into_iter().filter(|n| scene.answer(alice, *n) == Err("tooManyMessages".into()));
+    assert_eq!(refused.count(), 3);
+}
+
+#[test]
 fn gateway_that_is_full_of_connections_refuses() {
     let mut scene = Scene::new();
     scene.hall = Hall::new(Room { connections_max: 1 });
