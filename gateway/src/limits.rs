@@ -120,6 +120,10 @@ pub const LEASE: Duration = Duration::from_secs(30);
 /// How often leases are looked at.
 pub const TICK: Duration = Duration::from_millis(500);
 
+/// Clients whose lease has expired that are ended at one go: everybody left in their channels is told of each, and the
+/// others wait for as long.
+pub const EXPIRED_AT_ONCE_MAX: usize = 64;
+
 /// Requests of one client that wait to be answered: opening all its connections and joining all its channels at once.
 pub const REQUESTS_IN_FLIGHT_MAX: usize = 64;
 

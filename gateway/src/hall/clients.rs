@@ -146,6 +146,14 @@ pub fn end(book: &Book, key: LinkKey, reason: EndReason, left: LeaveReason) -> V
     effects
 }
 
+/// The end of clients that did not come back. All of them are gone before the others hear of the first.
+pub fn expire(book: &Book, keys: &[LinkKey]) -> Vec<Effect> {
+    let ends = keys.iter().flat_map(|key| end(book, *key, EndReason::ResumeUnknown, LeaveReason::LeaseExpired));
+    let (announced, mut effects): (Vec<_>, Vec<_>) = ends.partition(|effect| matches!(effect, Effect::Announce { .. }));
+    effects.extend(announced);
+    effects
+}
+
 fn member(claims: &Claims, introduction: Introduction, fresh: &Fresh) -> Result<Member, Problem> {
     let [_, user, device, client] = fresh.0;
     Ok(Member {
