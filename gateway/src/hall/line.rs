@@ -257,9 +257,9 @@ impl Line {
     }
 
     fn fits(&self, item: &Item) -> bool {
-        let frames = self.queue.len() + self.outbox.len();
-        let bytes = self.held.events_bytes + self.held.own_bytes + self.outbox.bytes();
-        frames < LINE_FRAMES_MAX && bytes + item.text.len() <= LINE_BYTES_MAX
+        // Neither answers nor a state count, nor what is on its way: a large state would cost the events behind it, and so
+        // bring the next state, for ever.
+        self.held.events < LINE_FRAMES_MAX && self.held.events_bytes + item.text.len() <= LINE_BYTES_MAX
     }
 
     fn queue_up(&mut self, item: Item) {

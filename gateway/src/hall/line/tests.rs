@@ -59,7 +59,7 @@ fn client_that_takes_nothing_costs_the_bounds_and_no_more() {
         let kind = if n % 2 == 0 { Kind::Message } else { Kind::Event };
         let (messages, events) = line.push(item("1", kind));
         given_up = (given_up.0 + messages, given_up.1 + events);
-        assert!(line.queue.len() <= LINE_FRAMES_MAX);
+        assert!(line.queue.len() <= LINE_FRAMES_MAX + 1);
     }
     assert_eq!((line.queue.len(), given_up), (1, (5_000, 5_000)), "the answer is kept");
     assert_eq!(line.caught_up(), None, "the answer is still to be taken");
@@ -93,6 +93,15 @@ fn large_items_count_by_their_bytes() {
     }
     assert_eq!(line.push(item("2", Kind::Event)), (0, 5));
     assert_eq!(line.held.events_bytes, 0);
+}
+
+#[test]
+fn what_a_client_hears_of_its_own_takes_no_room_from_events() {
+    let mut line = Line::new(1);
+    line.push(item(&"1".repeat(LINE_BYTES_MAX), Kind::Own));
+    assert_eq!(line.push(item("2", Kind::Event)), (0, 0), "while it waits");
+    assert_eq!(line.take().frames.len(), 1);
+    assert_eq!(line.push(item("3", Kind::Event)), (0, 0), "while it is on its way");
 }
 
 #[test]
