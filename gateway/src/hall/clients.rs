@@ -64,7 +64,7 @@ pub fn newcomer(book: &Book, claims: &Claims, introduction: Introduction, fresh:
         _ => {}
     }
     for (channel, _) in &claims {
-        channels::check_room(book, channel)?;
+        channels::check_room(book, channel, replaces)?;
     }
     let client = Client { application, member, channels: BTreeSet::new(), connections: BTreeSet::new(), lease: None };
     Ok(Newcomer { client, claims, replaces })

@@ -1,7 +1,7 @@
 //! Each refusal by its own code, and nothing changed by it.
 
 use super::*;
-use crate::limits::{CONNECTIONS_PER_CLIENT_MAX, MESSAGE_LEN_MAX, MESSAGES_BURST};
+use crate::limits::{CONNECTIONS_PER_CLIENT_MAX, MEMBERS_MAX, MESSAGE_LEN_MAX, MESSAGES_BURST};
 use crate::token::Action;
 
 #[test]
@@ -162,6 +162,26 @@ fn gateway_that_is_full_of_connections_refuses() {
     let open = json!({"type": "openDownstream", "channel": "sea", "wants": []});
     assert!(scene.ask(alice, open.clone()).is_ok());
     assert_eq!(scene.ask(alice, open), Err("sessionsFull".into()));
+}
+
+#[test]
+fn who_comes_back_to_a_full_channel_needs_no_second_place() {
+    let mut scene = Scene::new();
+    let alice = scene.client("alice", vec![claim("sea")]);
+    let sea = tidewire_core::id::ChannelKey::new(Default::default(), ChannelName::new("sea").unwrap());
+    let (known, seat) = {
+        let book = scene.hall.book();
+        (book.client(alice).unwrap().clone(), book.seat(alice, &sea).unwrap().clone())
+    };
+    for n in 1..MEMBERS_MAX {
+        let (key, mut client) = (LinkKey(1_000_000 + n as u128), known.clone());
+        client.member.client_id = label(&n.to_string());
+        scene.hall.book.execute(Effect::Enter(key, Box::new(client)));
+        scene.hall.book.execute(Effect::Sit(key, sea.clone(), Box::new(seat.clone())));
+    }
+    let registering = |user: &str| token(TokenType::Register, user, vec![claim("sea")]);
+    assert_eq!(scene.registered(&registering("bob")), Err(Code::ChannelFull));
+    assert!(scene.registered(&registering("alice")).is_ok());
 }
 
 #[test]
