@@ -155,6 +155,17 @@ fn joining_again_and_again_is_counted_as_messages_are() {
 }
 
 #[test]
+fn client_may_leave_all_its_channels_at_once() {
+    let mut scene = Scene::new();
+    let names: Vec<_> = (0..MESSAGES_BURST + 10).map(|n| format!("channel{n}")).collect();
+    let alice = scene.client("alice", names.iter().map(|name| claim(name)).collect());
+    for name in names {
+        let n = scene.put_at_once(alice, json!({"type": "leave", "channel": name}), None);
+        assert_eq!(scene.answer(alice, n), Ok(Reply::Done), "{name}");
+    }
+}
+
+#[test]
 fn gateway_that_is_full_of_connections_refuses() {
     let mut scene = Scene::new();
     scene.hall = Hall::new(Room { connections_max: 1 });
