@@ -95,7 +95,9 @@ impl Gateway {
             loop {
                 ticks.tick().await;
                 let Some(shared) = ticking.upgrade() else { return };
-                shared.floor().hall.tick(shared.now());
+                while shared.floor().hall.tick(shared.now()) {
+                    tokio::task::yield_now().await;
+                }
             }
         });
         gateway

@@ -29,7 +29,7 @@ use tidewire_core::message::lane::Arrived;
 use tidewire_core::message::{CloseReason, Event, Request, Response};
 use tidewire_core::time::Instant;
 
-use crate::limits::LEASE;
+use crate::limits::{EXPIRED_AT_ONCE_MAX, LEASE};
 use crate::problem::{Code, Problem};
 use crate::token::Claims;
 use book::Book;
@@ -227,12 +227,17 @@ impl Hall {
         self.hang_ups.clear();
     }
 
-    /// Ends clients whose lease has expired.
-    pub fn tick(&mut self, now: Instant) {
+    /// Ends clients whose lease has expired, so many at a time. Whether there are more.
+    pub fn tick(&mut self, now: Instant) -> bool {
         let expired: Vec<_> = self.book.expired(now).collect();
-        for client in expired {
-            self.end(client, EndReason::ResumeUnknown, LeaveReason::LeaseExpired);
+        // Nobody will read these. Whoever is next would be told of everybody before it.
+        for client in &expired {
+            self.lines.remove(client);
         }
+        let (first, rest) = expired.split_at(expired.len().min(EXPIRED_AT_ONCE_MAX));
+        let effects = clients::expire(&self.book, first);
+        self.carry_out(effects);
+        !rest.is_empty()
     }
 
     /// Tells every client that the gateway goes.
@@ -362,10 +367,11 @@ impl Hall {
     }
 }
 
-/// Whether everybody in a channel may hear of a request that costs nothing else.
+/// Whether everybody in a channel may hear of a request that costs nothing else, or whoever asks hears of everybody.
+/// Nobody leaves more often than it has joined.
 fn is_announced(request: &client::Request) -> bool {
-    use client::Request::{Leave, Send, Update, UpdateUpstream};
-    matches!(request, Send { .. } | Update { .. } | UpdateUpstream { .. } | Leave { .. })
+    use client::Request::{Join, Send, Update, UpdateUpstream};
+    matches!(request, Send { .. } | Update { .. } | UpdateUpstream { .. } | Join { .. })
 }
 
 /// A refusal that has nothing to add to its code.

@@ -94,7 +94,8 @@ pub const CLOCK_AHEAD_MAX: Duration = Duration::from_secs(60);
 /// How long a token of the demonstration page lives: a working day, since stopping a session needs a valid one too.
 pub const DEMO_TOKEN_LIFETIME: Duration = Duration::from_secs(12 * 60 * 60);
 
-/// Registered clients of one gateway: each may keep a megabyte that it does not read, which makes 16 GiB at the very worst.
+/// Registered clients of one gateway: each may keep a megabyte of events and one of answers that it does not read, and
+/// half a one that is on its way, which makes 40 GiB at the very worst.
 pub const CLIENTS_MAX: usize = 16_384;
 
 /// Members of one channel of one gateway: an audience that still fits into one list of those present.
@@ -110,7 +111,7 @@ pub const CONNECTIONS_PER_CLIENT_MAX: usize = 16;
 pub const MESSAGE_LEN_MAX: usize = 16 * 1024;
 
 /// Messages that a client may send at once, and the time after which it may send another; changes of what others see of
-/// it are counted with them. Faster than people write, and enough for an application's own signals.
+/// it are counted with them, and so is joining. Faster than people write, and enough for an application's own signals.
 pub const MESSAGES_BURST: u32 = 50;
 pub const MESSAGE_EVERY: Duration = Duration::from_millis(50);
 
@@ -124,14 +125,19 @@ pub const LEASE: Duration = Duration::from_secs(30);
 /// How often leases are looked at.
 pub const TICK: Duration = Duration::from_millis(500);
 
+/// Clients whose lease has expired that are ended at one go: everybody left in their channels is told of each, and the
+/// others wait for as long.
+pub const EXPIRED_AT_ONCE_MAX: usize = 64;
+
 /// Requests of one client that wait to be answered: opening all its connections and joining all its channels at once.
 pub const REQUESTS_IN_FLIGHT_MAX: usize = 64;
 
-/// Frames and bytes that wait for one client, seen by it or not: several seconds of a busy channel.
+/// Frames and bytes of events and messages that wait for one client: several seconds of a busy channel. As many bytes of
+/// answers may wait besides before its requests are refused.
 pub const LINE_FRAMES_MAX: usize = 1_024;
 pub const LINE_BYTES_MAX: usize = 1024 * 1024;
 
-/// Of these, what may be on its way without being acknowledged. A client acknowledges 32 frames at a time: at a round trip
+/// What may be on its way without being acknowledged. A client acknowledges 32 frames at a time: at a round trip
 /// of 200 ms this is a thousand frames a second.
 pub const WINDOW: Bounds = Bounds { frames_max: 256, bytes_max: 512 * 1024 };
 

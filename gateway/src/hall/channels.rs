@@ -30,7 +30,7 @@ pub fn join(book: &Book, caller: Caller, claims: &Claims) -> Decision {
         if client.channels.len() >= CHANNELS_PER_CLIENT_MAX {
             return Err(refuse(Code::TooManyChannels));
         }
-        check_room(book, &channel)?;
+        check_room(book, &channel, None)?;
         sit(caller.client, &client.member, channel, seat)
     };
     effects.push(Effect::Answer(caller, Ok(Reply::Joined { channel: found })));
@@ -161,11 +161,11 @@ pub fn seated(book: &Book, client: LinkKey, name: ChannelName) -> Result<(Channe
     Ok((channel, seat))
 }
 
-pub fn check_room(book: &Book, channel: &ChannelKey) -> Result<(), Problem> {
-    if book.channel(channel).is_some_and(|channel| channel.seats.len() >= MEMBERS_MAX) {
-        return Err(refuse(Code::ChannelFull));
-    }
-    Ok(())
+/// Whether there is a seat left for a newcomer; that of the client which it replaces is as good as free.
+pub fn check_room(book: &Book, channel: &ChannelKey, replaced: Option<LinkKey>) -> Result<(), Problem> {
+    let Some(found) = book.channel(channel) else { return Ok(()) };
+    let freed = replaced.is_some_and(|key| found.seats.contains_key(&key));
+    if found.seats.len() - usize::from(freed) >= MEMBERS_MAX { Err(refuse(Code::ChannelFull)) } else { Ok(()) }
 }
 
 /// Another member, by its client id. A hidden one is there for nobody.

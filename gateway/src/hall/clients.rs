@@ -64,7 +64,7 @@ pub fn newcomer(book: &Book, claims: &Claims, introduction: Introduction, fresh:
         _ => {}
     }
     for (channel, _) in &claims {
-        channels::check_room(book, channel)?;
+        channels::check_room(book, channel, replaces)?;
     }
     let client = Client { application, member, channels: BTreeSet::new(), connections: BTreeSet::new(), lease: None };
     Ok(Newcomer { client, claims, replaces })
@@ -143,6 +143,14 @@ pub fn end(book: &Book, key: LinkKey, reason: EndReason, left: LeaveReason) -> V
         client.channels.iter().flat_map(|channel| channels::rise(book, key, channel, left)).collect();
     effects.push(Effect::Forget(key));
     effects.push(Effect::End(key, reason));
+    effects
+}
+
+/// The end of clients that did not come back. All of them are gone before the others hear of the first.
+pub fn expire(book: &Book, keys: &[LinkKey]) -> Vec<Effect> {
+    let ends = keys.iter().flat_map(|key| end(book, *key, EndReason::ResumeUnknown, LeaveReason::LeaseExpired));
+    let (announced, mut effects): (Vec<_>, Vec<_>) = ends.partition(|effect| matches!(effect, Effect::Announce { .. }));
+    effects.extend(announced);
     effects
 }
 

@@ -5,7 +5,8 @@
 //! A client that does not read costs no more than the bounds: beyond them messages are given up first, then every event
 //! about its channels; both are counted, and when all that was left has been taken the line is due for the count and for
 //! the state of each channel. Answers, and what is told of the client's own connections, are never given up: their number
-//! is bounded by the requests that a client may have in flight, and by one offer a connection. Pure.
+//! is bounded by the requests that a client may have in flight, and by one offer a connection, and while their bytes are
+//! more than the bound no request is admitted. Pure.
 
 #[cfg(test)]
 mod tests;
@@ -35,7 +36,7 @@ pub struct Line {
     /// The highest number that the present socket has taken.
     taken: u64,
     queue: VecDeque<Item>,
-    queue_bytes: usize,
+    held: Held,
     lost: Option<Lost>,
     in_flight: usize,
     messages: Allowance,
@@ -96,7 +97,7 @@ impl Line {
             outbox: Outbox::new(WINDOW),
             taken: 0,
             queue: VecDeque::new(),
-            queue_bytes: 0,
+            held: Held::default(),
             lost: None,
             in_flight: 1,
             messages: Allowance::default(),
@@ -151,7 +152,9 @@ impl Line {
     /// A request begins. False when too many wait to be answered, or their answers to be taken, or when they come too fast.
     pub fn admit(&mut self, now: Instant) -> bool {
         self.in_flight += 1;
-        self.in_flight <= REQUESTS_IN_FLIGHT_MAX && self.requests.take(now, REQUEST_EVERY, REQUESTS_BURST)
+        // A large channel makes a large answer: few are enough to fill the memory.
+        let has_room = self.in_flight <= REQUESTS_IN_FLIGHT_MAX && self.held.own_bytes <= LINE_BYTES_MAX;
+        has_room && self.requests.take(now, REQUEST_EVERY, REQUESTS_BURST)
     }
 
     /// Whether the client goes on asking while it takes no answers: refusals would pile up in their place.
@@ -254,19 +257,19 @@ impl Line {
     }
 
     fn fits(&self, item: &Item) -> bool {
-        let frames = self.queue.len() + self.outbox.len();
-        let bytes = self.queue_bytes + self.outbox.bytes();
-        frames < LINE_FRAMES_MAX && bytes + item.text.len() <= LINE_BYTES_MAX
+        // Neither answers nor a state count, nor what is on its way: a large state would cost the events behind it, and so
+        // bring the next state, for ever.
+        self.held.events < LINE_FRAMES_MAX && self.held.events_bytes + item.text.len() <= LINE_BYTES_MAX
     }
 
     fn queue_up(&mut self, item: Item) {
-        self.queue_bytes += item.text.len();
+        self.held.add(&item);
         self.queue.push_back(item);
     }
 
     fn unqueue(&mut self) {
         let Some(item) = self.queue.pop_front() else { return };
-        self.queue_bytes -= item.text.len();
+        self.held.remove(&item);
         if item.kind == Kind::Answer {
             self.in_flight = self.in_flight.saturating_sub(1);
         }
@@ -275,9 +278,50 @@ impl Line {
     /// Takes what is described out of the queue; gives how much that was.
     fn strike(&mut self, described: impl Fn(&Item) -> bool) -> u64 {
         let before = self.queue.len();
-        self.queue.retain(|item| !described(item));
-        self.queue_bytes = self.queue.iter().map(|item| item.text.len()).sum();
+        let held = &mut self.held;
+        self.queue.retain(|item| {
+            let is_struck = described(item);
+            if is_struck {
+                held.remove(item);
+            }
+            !is_struck
+        });
         (before - self.queue.len()) as u64
+    }
+}
+
+/// How much a queue holds: of what may be given up, and of the rest.
+#[derive(Debug, Default)]
+struct Held {
+    events: usize,
+    events_bytes: usize,
+    own_bytes: usize,
+}
+
+impl Held {
+    fn add(&mut self, item: &Item) {
+        if item.kind.is_event() {
+            self.events += 1;
+            self.events_bytes += item.text.len();
+        } else {
+            self.own_bytes += item.text.len();
+        }
+    }
+
+    fn remove(&mut self, item: &Item) {
+        if item.kind.is_event() {
+            self.events -= 1;
+            self.events_bytes -= item.text.len();
+        } else {
+            self.own_bytes -= item.text.len();
+        }
+    }
+}
+
+impl Kind {
+    /// Whether it may be given up.
+    fn is_event(self) -> bool {
+        matches!(self, Self::Event | Self::Message)
     }
 }
 

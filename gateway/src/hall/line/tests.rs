@@ -59,7 +59,7 @@ fn client_that_takes_nothing_costs_the_bounds_and_no_more() {
         let kind = if n % 2 == 0 { Kind::Message } else { Kind::Event };
         let (messages, events) = line.push(item("1", kind));
         given_up = (given_up.0 + messages, given_up.1 + events);
-        assert!(line.queue.len() <= LINE_FRAMES_MAX);
+        assert!(line.queue.len() <= LINE_FRAMES_MAX + 1);
     }
     assert_eq!((line.queue.len(), given_up), (1, (5_000, 5_000)), "the answer is kept");
     assert_eq!(line.caught_up(), None, "the answer is still to be taken");
@@ -92,7 +92,16 @@ fn large_items_count_by_their_bytes() {
         assert_eq!(line.push(item(&large, Kind::Event)), (0, 0));
     }
     assert_eq!(line.push(item("2", Kind::Event)), (0, 5));
-    assert_eq!(line.queue_bytes, 0);
+    assert_eq!(line.held.events_bytes, 0);
+}
+
+#[test]
+fn what_a_client_hears_of_its_own_takes_no_room_from_events() {
+    let mut line = Line::new(1);
+    line.push(item(&"1".repeat(LINE_BYTES_MAX), Kind::Own));
+    assert_eq!(line.push(item("2", Kind::Event)), (0, 0), "while it waits");
+    assert_eq!(line.take().frames.len(), 1);
+    assert_eq!(line.push(item("3", Kind::Event)), (0, 0), "while it is on its way");
 }
 
 #[test]
@@ -134,6 +143,19 @@ fn messages_and_requests_have_an_allowance() {
     assert!(!line.is_flooded());
     assert_eq!((0..REQUESTS_IN_FLIGHT_MAX).filter(|_| line.admit(start)).count(), 0);
     assert!(line.is_flooded());
+}
+
+#[test]
+fn requests_are_refused_while_answers_that_were_not_taken_hold_too_much() {
+    let mut line = Line::new(1);
+    let now = Instant::from_millis(1_000);
+    line.push(item(&"1".repeat(LINE_BYTES_MAX), Kind::Answer));
+    assert!(line.admit(now), "one answer goes beyond the bound");
+    line.push(item("2", Kind::Answer));
+    assert!(!line.admit(now), "and no other");
+    line.push(item("3", Kind::Answer));
+    assert_eq!(line.take().frames.len(), 1);
+    assert!(line.admit(now));
 }
 
 /// A line, and what its client has to hear in the end.

@@ -4,6 +4,7 @@ use tidewire_core::message::client::{Channel, Member, Upstream};
 use tidewire_core::random::Seeded;
 
 use super::*;
+use crate::limits::EXPIRED_AT_ONCE_MAX;
 
 /// A channel as one client has put it together.
 #[derive(Debug, Default, PartialEq)]
@@ -228,6 +229,25 @@ fn client_lives_on_without_a_socket_for_its_lease_and_no_longer() {
     scene.hall.tick(scene.now + LEASE);
     assert!(matches!(scene.events(bob)[..], [Heard::Left { reason: LeaveReason::LeaseExpired, .. }]));
     assert_eq!(scene.hall.resume(alice, 2, 1), Err(EndReason::ResumeUnknown));
+}
+
+#[test]
+fn leases_that_end_together_end_so_many_at_a_time_and_are_told_to_those_who_are_left() {
+    let mut scene = Scene::new();
+    let witness = scene.client("witness", vec![claim("sea")]);
+    let users = (0..EXPIRED_AT_ONCE_MAX + 6).map(|n| format!("user{n}"));
+    let gone: Vec<_> = users.map(|user| scene.client(&user, vec![claim("sea")])).collect();
+    scene.heard(witness);
+    gone.into_iter().for_each(|client| scene.hall.hang(client, 1, scene.now));
+    assert!(scene.hall.tick(scene.now + LEASE), "there are more");
+    assert_eq!(
+        (scene.hall.figures().clients, scene.hall.lines.len()),
+        (7, 1),
+        "nothing is kept for those who are next"
+    );
+    assert_eq!(scene.events(witness).len(), EXPIRED_AT_ONCE_MAX);
+    assert!(!scene.hall.tick(scene.now + LEASE));
+    assert_eq!((scene.hall.figures().clients, scene.events(witness).len()), (1, 6));
 }
 
 #[test]

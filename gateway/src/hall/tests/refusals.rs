@@ -1,7 +1,7 @@
 //! Each refusal by its own code, and nothing changed by it.
 
 use super::*;
-use crate::limits::{CONNECTIONS_PER_CLIENT_MAX, MESSAGE_LEN_MAX, MESSAGES_BURST};
+use crate::limits::{CONNECTIONS_PER_CLIENT_MAX, MEMBERS_MAX, MESSAGE_LEN_MAX, MESSAGES_BURST};
 use crate::token::Action;
 
 #[test]
@@ -140,6 +140,32 @@ fn a_client_has_so_many_connections_and_messages() {
 }
 
 #[test]
+fn joining_again_and_again_is_counted_as_messages_are() {
+    let mut scene = Scene::new();
+    let alice = scene.client("alice", vec![claim("sea")]);
+    let numbers: Vec<_> = (0..MESSAGES_BURST + 3)
+        .map(|_| {
+            let n = scene.put_at_once(alice, json!({"type": "join", "token": "t"}), Some(Claims::join(claim("sea"))));
+            scene.deliver();
+            n
+        })
+        .collect();
+    let refused = numbers.into_iter().filter(|n| scene.answer(alice, *n) == Err("tooManyMessages".into()));
+    assert_eq!(refused.count(), 3);
+}
+
+#[test]
+fn client_may_leave_all_its_channels_at_once() {
+    let mut scene = Scene::new();
+    let names: Vec<_> = (0..MESSAGES_BURST + 10).map(|n| format!("channel{n}")).collect();
+    let alice = scene.client("alice", names.iter().map(|name| claim(name)).collect());
+    for name in names {
+        let n = scene.put_at_once(alice, json!({"type": "leave", "channel": name}), None);
+        assert_eq!(scene.answer(alice, n), Ok(Reply::Done), "{name}");
+    }
+}
+
+#[test]
 fn gateway_that_is_full_of_connections_refuses() {
     let mut scene = Scene::new();
     scene.hall = Hall::new(Room { connections_max: 1 });
@@ -147,6 +173,26 @@ fn gateway_that_is_full_of_connections_refuses() {
     let open = json!({"type": "openDownstream", "channel": "sea", "wants": []});
     assert!(scene.ask(alice, open.clone()).is_ok());
     assert_eq!(scene.ask(alice, open), Err("sessionsFull".into()));
+}
+
+#[test]
+fn who_comes_back_to_a_full_channel_needs_no_second_place() {
+    let mut scene = Scene::new();
+    let alice = scene.client("alice", vec![claim("sea")]);
+    let sea = tidewire_core::id::ChannelKey::new(Default::default(), ChannelName::new("sea").unwrap());
+    let (known, seat) = {
+        let book = scene.hall.book();
+        (book.client(alice).unwrap().clone(), book.seat(alice, &sea).unwrap().clone())
+    };
+    for n in 1..MEMBERS_MAX {
+        let (key, mut client) = (LinkKey(1_000_000 + n as u128), known.clone());
+        client.member.client_id = label(&n.to_string());
+        scene.hall.book.execute(Effect::Enter(key, Box::new(client)));
+        scene.hall.book.execute(Effect::Sit(key, sea.clone(), Box::new(seat.clone())));
+    }
+    let registering = |user: &str| token(TokenType::Register, user, vec![claim("sea")]);
+    assert_eq!(scene.registered(&registering("bob")), Err(Code::ChannelFull));
+    assert!(scene.registered(&registering("alice")).is_ok());
 }
 
 #[test]
