@@ -25,18 +25,6 @@ macro_rules! key {
         #[schemars(with = "String", extend("pattern" = "^[0-9a-f]{32}$"))]
         pub struct $type(pub u128);
 
-        impl fmt::Display for $type {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                write!(f, "{:032x}", self.0)
-            }
-        }
-
-        impl fmt::Debug for $type {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                fmt::Display::fmt(self, f)
-            }
-        }
-
         impl std::str::FromStr for $type {
             type Err = BadName;
 
@@ -58,7 +46,23 @@ macro_rules! key {
 
         impl From<$type> for String {
             fn from(key: $type) -> Self {
-                key.to_string()
+                format!("{:032x}", key.0)
+            }
+        }
+    };
+}
+
+macro_rules! shown {
+    ($type:ident) => {
+        impl fmt::Display for $type {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, "{:032x}", self.0)
+            }
+        }
+
+        impl fmt::Debug for $type {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                fmt::Display::fmt(self, f)
             }
         }
     };
@@ -69,14 +73,23 @@ key!(
     /// digits. Only its owner and the servers know it.
     ConnectionKey
 );
+shown!(ConnectionKey);
 key!(
     /// An upstream's name towards everybody in its channel, written like a [`ConnectionKey`]. Knowing it allows nothing.
     UpstreamId
 );
+shown!(UpstreamId);
 key!(
     /// What a client or a media server shows to go on with a link whose socket was lost. Drawn by the gateway, secret.
     LinkKey
 );
+
+/// Whoever has it goes on as that client, and what is shown ends in logs: only frames have it in them.
+impl fmt::Debug for LinkKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("LinkKey(..)")
+    }
+}
 
 /// A name that is empty, too long, or holds a character outside `A-Z a-z 0-9 . _ - ~`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -251,3 +264,16 @@ pub type Mid = ArrayString<16>;
 
 /// A restriction identifier, the name of a simulcast encoding (RFC 8851); at most 16 bytes.
 pub type Rid = ArrayString<16>;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn key_of_a_link_is_shown_by_its_serialisation_alone() {
+        let key = LinkKey(0xabc);
+        assert_eq!(format!("{key:?}"), "LinkKey(..)");
+        assert_eq!(serde_json::to_string(&key).unwrap(), format!("\"{:032x}\"", 0xabc));
+        assert_eq!(format!("{:?}", ConnectionKey(0xabc)), format!("{:032x}", 0xabc));
+    }
+}
