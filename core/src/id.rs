@@ -85,6 +85,7 @@ key!(
     LinkKey
 );
 
+/// Whoever has it goes on as that client, and what is shown ends in logs: only frames have it in them.
 impl fmt::Debug for LinkKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("LinkKey(..)")

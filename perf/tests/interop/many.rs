@@ -20,7 +20,7 @@ const UPSTREAMS: usize = 24;
 const STAY: usize = 4;
 const CHANGES: usize = 200;
 /// What changes may cost those who stay, beyond what the machine does to them anyway.
-const PAUSE_MAX: Duration = Duration::from_millis(100);
+const PAUSE_MAX: Duration = Duration::from_millis(400);
 const NAP: Duration = Duration::from_millis(5);
 
 #[test]

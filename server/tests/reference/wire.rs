@@ -130,7 +130,9 @@ impl Wire {
 fn variants(page: &mut String, title: &str, schema: &Value) {
     writeln!(page, "\n## {title}").expect(TAKES);
     paragraph(page, schema);
-    match schema["oneOf"].as_array() {
+    // Where there are fields of its own, alternatives beside them are laid into it.
+    let alternatives = schema["oneOf"].as_array().filter(|_| schema.get("properties").is_none());
+    match alternatives {
         None if schema.get("enum").is_some() => variant(page, &json!({ "type": "string", "enum": schema["enum"] })),
         None => fields(page, schema),
         Some(all) => all.iter().for_each(|one| variant(page, one)),
