@@ -118,7 +118,7 @@ impl MediaLink {
 impl Pending {
     /// The answer, if it comes in time.
     pub async fn answer(mut self) -> Result<Response, Problem> {
-        self.in_time().await.unwrap_or_else(|late| Err(late))
+        self.in_time().await.unwrap_or_else(Err)
     }
 
     /// The answer, or that it is late. It may be waited for again.
