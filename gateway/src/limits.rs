@@ -81,9 +81,9 @@ pub const LINK_GOODBYE_MAX: Duration = Duration::from_millis(300);
 /// How long a media server's token is good: one connect, and clocks that differ.
 pub const SERVER_TOKEN_LIFETIME: Duration = Duration::from_secs(60);
 
-/// Bytes of a refused body that are read and thrown away: as many as the largest offer has. Whoever sends more than that may
+/// Bytes of a refused body that are read and thrown away: two of the largest offers. Whoever sends more than that may
 /// see the connection end before the answer.
-pub const BODY_DRAIN_MAX: usize = SDP_LEN_MAX;
+pub const BODY_DRAIN_MAX: usize = 2 * SDP_LEN_MAX;
 
 /// An offer of a browser, some 64 KiB at the most, at 64 kbit/s.
 pub const BODY_TIMEOUT: Duration = Duration::from_secs(10);
