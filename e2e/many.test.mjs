@@ -14,7 +14,7 @@ const STAY = 4;
 const CHANGES = 200;
 /**
  * What a change may cost those who stay, beyond what the machine does to them anyway. A new connection would take longer;
- * the browser itself, which takes up an offer of 70 kB each time, 100 to 250 ms where two dozen encoders share its cores.
+ * the browser itself, which takes up an offer of 70 kB each time, makes 40 ms of it where nothing else runs, and up to 380 where much does.
  */
 const GAP_MS = 500;
 

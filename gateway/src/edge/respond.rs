@@ -1,4 +1,4 @@
-//! What is written: the desk's replies and refusals as HTTP responses, and the headers that let pages of any origin in.
+//! What is written: the hall's replies and refusals as HTTP responses, and the headers that let pages of any origin in.
 
 use axum::body::Body;
 use axum::http::header::{self, HeaderName, HeaderValue};
