@@ -1,9 +1,13 @@
 //! `tidewire gateway` and `tidewire media` as their operator meets them: what they need, what they say, how they end.
 
+mod process;
+
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Child, Output, Stdio};
 use std::time::{Duration, Instant};
+
+use process::program;
 
 const CLUSTER_SECRET: &str = "a cluster secret of thirty-two b";
 
@@ -158,16 +162,7 @@ impl Program {
 
     /// SIGTERM; gives the exit code.
     fn end(mut self) -> Option<i32> {
-        let sent = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status();
-        assert!(sent.expect("kill is there").success());
-        let deadline = Instant::now() + Duration::from_secs(20);
-        while Instant::now() < deadline {
-            if let Some(status) = self.child.try_wait().expect("the child is ours") {
-                return status.code();
-            }
-            std::thread::yield_now();
-        }
-        panic!("the program does not end");
+        process::end(&mut self.child, "TERM")
     }
 }
 
@@ -177,14 +172,4 @@ impl Drop for Program {
         drop(self.child.kill());
         drop(self.child.wait());
     }
-}
-
-/// The program without whatever this environment sets for it.
-fn program() -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_tidewire"));
-    let ours = std::env::vars_os().map(|(name, _)| name).filter(|name| name.to_string_lossy().starts_with("TIDEWIRE_"));
-    ours.for_each(|name| {
-        command.env_remove(name);
-    });
-    command
 }

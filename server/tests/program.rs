@@ -1,11 +1,15 @@
 //! The program as its operator meets it: started, asked, told to end. Real processes on loopback, on ports of their own.
 
+mod process;
+
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Child, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use axum::http::StatusCode;
+
+use process::program;
 
 #[test]
 fn starts_answers_and_ends_on_a_signal() {
@@ -169,16 +173,7 @@ impl Server {
 
     /// Sends a signal; gives the exit code.
     fn end(&mut self, signal: &str) -> Option<i32> {
-        let sent = Command::new("kill").args([&format!("-{signal}"), &self.child.id().to_string()]).status();
-        assert!(sent.expect("kill is there").success());
-        let deadline = Instant::now() + Duration::from_secs(20);
-        while Instant::now() < deadline {
-            if let Some(status) = self.child.try_wait().expect("the child is ours") {
-                return status.code();
-            }
-            std::thread::yield_now();
-        }
-        panic!("the program does not end");
+        process::end(&mut self.child, signal)
     }
 }
 
@@ -192,14 +187,4 @@ impl Drop for Server {
 
 fn tidewire(arguments: &[&str]) -> Output {
     program().args(arguments).output().expect("the program starts")
-}
-
-/// The program without whatever this environment sets for it.
-fn program() -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_tidewire"));
-    let ours = std::env::vars_os().map(|(name, _)| name).filter(|name| name.to_string_lossy().starts_with("TIDEWIRE_"));
-    ours.for_each(|name| {
-        command.env_remove(name);
-    });
-    command
 }

@@ -1,0 +1,28 @@
+//! The program as a process of a test's own.
+
+use std::process::{Child, Command};
+use std::time::{Duration, Instant};
+
+/// The program without whatever this environment sets for it.
+pub(crate) fn program() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_tidewire"));
+    let ours = std::env::vars_os().map(|(name, _)| name).filter(|name| name.to_string_lossy().starts_with("TIDEWIRE_"));
+    ours.for_each(|name| {
+        command.env_remove(name);
+    });
+    command
+}
+
+/// Sends a signal; gives the exit code.
+pub(crate) fn end(child: &mut Child, signal: &str) -> Option<i32> {
+    let sent = Command::new("kill").args([&format!("-{signal}"), &child.id().to_string()]).status();
+    assert!(sent.expect("kill is there").success());
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while Instant::now() < deadline {
+        if let Some(status) = child.try_wait().expect("the child is ours") {
+            return status.code();
+        }
+        std::thread::yield_now();
+    }
+    panic!("the program does not end");
+}
