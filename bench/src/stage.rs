@@ -12,6 +12,7 @@ use tidewire_core::count::Counter;
 use tidewire_core::handshake::{Fingerprint, Profile, Progress as Handshake, SrtpKeys};
 use tidewire_core::id::{Mid, ShardId};
 use tidewire_core::machine::{Batch, Budget, Datagram, Egress, Machine, Path, Progress};
+use tidewire_core::message::quality::Wish;
 use tidewire_core::negotiate::{Agreement, Cname, Credentials, Extensions, Feedback, Format, Media, Source, Spec};
 use tidewire_core::rtp::Header;
 use tidewire_core::srtp::{Inbound, Outbound};
@@ -219,7 +220,8 @@ fn open_upstream() -> impl Fn(Credentials) -> Command {
 fn open_downstream(session: SessionId, viewer: u16) -> impl Fn(Credentials) -> Command {
     move |local| {
         let Agreement { remote, fingerprint, media } = agreement(crate::viewer_ids(), u32::from(viewer));
-        let carried = |media| Carried { publication: PublicationId(0), cname: Cname::new(), media };
+        let carried =
+            |media| Carried { publication: PublicationId(0), cname: Cname::new(), media, wish: Wish::default() };
         Command::OpenDownstream(Box::new(OpenDownstream {
             connection: connection(viewer),
             session,

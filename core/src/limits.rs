@@ -53,8 +53,8 @@ pub const PATHS_PER_CONNECTION_MAX: usize = 8;
 /// SSRCs kept of one offered media section: three simulcast encodings and as many again in reserve, each with its RTX.
 pub const SOURCES_MAX: usize = 16;
 
-/// Simulcast encodings (RIDs) kept of one offered media section; browsers send three, RFC 8853 sets no bound.
-pub const RIDS_MAX: usize = 8;
+/// Simulcast encodings (RIDs) of one media section; browsers send three, RFC 8853 sets no bound. Further ones are not accepted.
+pub const ENCODINGS_MAX: usize = 4;
 
 /// Packets and bytes of an audio stream's retransmission ring: 5 s at 50 packets a second, at up to 256 bytes each.
 pub const AUDIO_RING: (usize, usize) = (256, 64 * 1024);

@@ -1,7 +1,7 @@
 //! The hall: who is here, what they ask of each other and of the media servers, and what they are told.
 //!
 //! Every decision, whoever asks, is a function from the [`Book`] to a list of effects: [`clients`], [`channels`],
-//! [`messages`], [`upstreams`], [`downstreams`] for those who are registered, [`sessions`] for WHIP and WHEP. [`Hall`]
+//! [`messages`], [`upstreams`], [`downstreams`], [`quality`] for those who are registered, [`sessions`] for WHIP and WHEP. [`Hall`]
 //! carries effects out in memory: it writes the book, puts what is told on each client's [`Line`], and keeps the questions
 //! for the media servers until they are polled. In go requests, answers of the media server (`settle`), its events, sockets
 //! that come and go, and the time; `poll_*` and `take` give. Invariant: nothing but an effect changes the book. No I/O, no
@@ -15,6 +15,7 @@ pub mod channels;
 pub mod messages;
 pub mod upstreams;
 pub mod downstreams;
+pub mod quality;
 pub mod sessions;
 mod carry;
 pub mod line;
@@ -204,6 +205,7 @@ impl Hall {
                 downstreams::settle_offer(&self.book, offered)
             }
             Ticket::Answer(key, to) => downstreams::settle_answer(&self.book, key, to, response),
+            Ticket::Note(key, to) => quality::settle(&self.book, key, to, response),
             // These are HTTP's, and settled as calls.
             Ticket::Open(_, None) | Ticket::Restart { to: None, .. } | Ticket::Close(_) => Vec::new(),
         };
@@ -215,6 +217,12 @@ impl Hall {
         let effects = match event {
             Event::Connected { connection } => upstreams::connected(&self.book, *connection),
             Event::Closed { connection, reason } => upstreams::closed(&self.book, *connection, *reason),
+            Event::Demand { connection, encodings } => quality::demanded(&self.book, *connection, encodings),
+            Event::Layer { connection, media_id, layer, reason } => {
+                quality::switched(&self.book, *connection, media_id, layer, *reason)
+            }
+            Event::Speakers { channel, speakers } => quality::speaking(&self.book, channel, speakers),
+            Event::Statistics { connection, statistics } => quality::measured(&self.book, *connection, statistics),
         };
         self.carry_out(effects);
     }
@@ -352,6 +360,8 @@ impl Hall {
             Ask::UpdateUpstream { connection, state } => upstreams::update(book, caller, connection, state),
             Ask::OpenDownstream { channel, wants } => downstreams::open(book, room, caller, fresh, channel, wants),
             Ask::ChangeDownstream { connection, wants } => downstreams::change(book, caller, connection, wants),
+            Ask::Prefer { connection, wishes } => quality::prefer(book, caller, connection, wishes),
+            Ask::Observe { connection, seconds } => quality::observe(book, caller, connection, seconds),
             Ask::Answer { connection, revision, answer } => {
                 downstreams::answer(book, caller, connection, revision, answer)
             }

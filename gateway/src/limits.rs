@@ -170,3 +170,6 @@ pub const SILENCE_MAX: Duration = Duration::from_secs(25);
 
 /// How long a socket that is over waits for the other end to close it.
 pub const FAREWELL_MAX: Duration = Duration::from_secs(2);
+
+/// Seconds of statistics that a client may ask for at once; it asks again for more.
+pub const OBSERVE_S_MAX: u16 = 60;

@@ -244,6 +244,8 @@ fn opened(command: &sfu::Command) -> Option<tidewire_core::id::ConnectionId> {
         sfu::Command::OpenUpstream(open) => Some(open.connection),
         sfu::Command::OpenDownstream(open) => Some(open.connection),
         sfu::Command::ChangeDownstream { .. }
+        | sfu::Command::Prefer { .. }
+        | sfu::Command::Observe { .. }
         | sfu::Command::Restart { .. }
         | sfu::Command::Close { .. }
         | sfu::Command::Shutdown => None,

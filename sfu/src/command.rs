@@ -6,6 +6,7 @@
 use tidewire_core::handshake::Fingerprint;
 use tidewire_core::id::ConnectionId;
 use tidewire_core::message::CloseReason;
+use tidewire_core::message::quality::{EncodingDemand, Layer, LayerReason, Statistics, Wish};
 use tidewire_core::negotiate::{Agreement, Cname, Credentials, Media};
 
 /// A channel's live media on one shard; an index into the shard's sessions.
@@ -28,6 +29,16 @@ pub enum Command {
         /// nonces that were used.
         ended: Vec<u32>,
         begun: Vec<Carried>,
+    },
+    /// What a viewer would like of these publications' videos from now on.
+    Prefer {
+        connection: ConnectionId,
+        wishes: Vec<(PublicationId, Wish)>,
+    },
+    /// Tell of a connection's statistics each second, for so many seconds from now.
+    Observe {
+        connection: ConnectionId,
+        seconds: u16,
     },
     /// ICE restart (RFC 8445 9).
     Restart {
@@ -71,13 +82,23 @@ pub struct Carried {
     pub publication: PublicationId,
     pub cname: Cname,
     pub media: Media,
+    /// What the viewer would like of it, if it is video.
+    pub wish: Wish,
 }
 
 /// From a shard to control.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
     /// Keys are in.
     Connected { connection: ConnectionId },
     /// The connection is gone; its slot may be given away.
     Closed { connection: ConnectionId, reason: CloseReason },
+    /// What viewers want of an upstream's video is another: all of its encodings.
+    Demand { connection: ConnectionId, encodings: Vec<EncodingDemand> },
+    /// A downstream gets another layer of a publication's video, or for another reason.
+    Switched { connection: ConnectionId, publication: PublicationId, layer: Layer, reason: LayerReason },
+    /// Who speaks in a session, the active speaker first.
+    Speakers { session: SessionId, speakers: Vec<PublicationId> },
+    /// How a connection that is observed fared in the last second.
+    Statistics { connection: ConnectionId, statistics: Box<Statistics> },
 }

@@ -147,7 +147,12 @@ fn connection(command: &Command) -> Option<ConnectionId> {
     match command {
         Command::OpenUpstream(open) => Some(open.connection),
         Command::OpenDownstream(open) => Some(open.connection),
-        Command::ChangeDownstream { .. } | Command::Restart { .. } | Command::Close { .. } | Command::Shutdown => None,
+        Command::ChangeDownstream { .. }
+        | Command::Prefer { .. }
+        | Command::Observe { .. }
+        | Command::Restart { .. }
+        | Command::Close { .. }
+        | Command::Shutdown => None,
     }
 }
 

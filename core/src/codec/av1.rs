@@ -16,7 +16,7 @@ pub fn inspect(payload: &[u8]) -> Inspection {
     let elements = Elements { rest, left: Left::of(aggregation) };
     // 4.4: N, the packet is the first of a coded video sequence.
     if aggregation & NEW_SEQUENCE != 0 {
-        return Inspection { key_frame: true, frame_start: true };
+        return Inspection::start(true, true);
     }
     walk(elements)
 }
@@ -28,13 +28,13 @@ fn walk(elements: Elements<'_>) -> Inspection {
     for obu in elements.filter_map(Obu::read) {
         if matches!(obu.obu_type, FRAME_HEADER | FRAME) {
             let key_frame = sequence && obu.is_key_frame();
-            return Inspection { key_frame, frame_start: frame_start || obu.spatial_id == 0 };
+            return Inspection::start(key_frame, frame_start || obu.spatial_id == 0);
         }
         // 7.5: a temporal delimiter opens a temporal unit, a sequence header at most follows it.
         sequence |= obu.obu_type == SEQUENCE_HEADER;
         frame_start |= matches!(obu.obu_type, SEQUENCE_HEADER | TEMPORAL_DELIMITER);
     }
-    Inspection { key_frame: sequence, frame_start }
+    Inspection::start(sequence, frame_start)
 }
 
 /// An OBU's header (AV1 5.3.2) and the first byte of what it holds.
@@ -131,9 +131,9 @@ const FRAME: u8 = 6;
 mod tests {
     use super::*;
 
-    const KEY: Inspection = Inspection { key_frame: true, frame_start: true };
-    const DELTA: Inspection = Inspection { key_frame: false, frame_start: true };
-    const INSIDE: Inspection = Inspection { key_frame: false, frame_start: false };
+    const KEY: Inspection = Inspection::start(true, true);
+    const DELTA: Inspection = Inspection::start(false, true);
+    const INSIDE: Inspection = Inspection::start(false, false);
 
     #[test]
     fn the_n_bit_announces_a_new_sequence() {

@@ -46,11 +46,11 @@ fn unit(nal_type: u8, body: &[u8]) -> Inspection {
     match nal_type {
         IDR => {
             let first = is_first_slice(body);
-            Inspection { key_frame: first, frame_start: first }
+            Inspection::start(first, first)
         }
-        SLICE | PARTITION_A => Inspection { key_frame: false, frame_start: is_first_slice(body) },
-        SPS => Inspection { key_frame: true, frame_start: true },
-        SEI | PPS | DELIMITER => Inspection { key_frame: false, frame_start: true },
+        SLICE | PARTITION_A => Inspection::start(false, is_first_slice(body)),
+        SPS => Inspection::start(true, true),
+        SEI | PPS | DELIMITER => Inspection::start(false, true),
         _ => Inspection::default(),
     }
 }
@@ -76,9 +76,9 @@ const FU_A: u8 = 28;
 mod tests {
     use super::*;
 
-    const KEY: Inspection = Inspection { key_frame: true, frame_start: true };
-    const DELTA: Inspection = Inspection { key_frame: false, frame_start: true };
-    const INSIDE: Inspection = Inspection { key_frame: false, frame_start: false };
+    const KEY: Inspection = Inspection::start(true, true);
+    const DELTA: Inspection = Inspection::start(false, true);
+    const INSIDE: Inspection = Inspection::start(false, false);
 
     #[test]
     fn single_units_are_told_by_their_type() {

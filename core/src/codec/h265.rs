@@ -51,11 +51,11 @@ fn unit(nal_type: u8, body: &[u8]) -> Inspection {
     match nal_type {
         RANDOM_ACCESS_FIRST..=RANDOM_ACCESS_LAST => {
             let first = is_first_slice(body);
-            Inspection { key_frame: first, frame_start: first }
+            Inspection::start(first, first)
         }
-        0..=SLICE_LAST => Inspection { key_frame: false, frame_start: is_first_slice(body) },
-        VPS | SPS => Inspection { key_frame: true, frame_start: true },
-        PPS | DELIMITER | PREFIX_SEI => Inspection { key_frame: false, frame_start: true },
+        0..=SLICE_LAST => Inspection::start(false, is_first_slice(body)),
+        VPS | SPS => Inspection::start(true, true),
+        PPS | DELIMITER | PREFIX_SEI => Inspection::start(false, true),
         _ => Inspection::default(),
     }
 }
@@ -91,9 +91,9 @@ const FRAGMENTATION: u8 = 49;
 mod tests {
     use super::*;
 
-    const KEY: Inspection = Inspection { key_frame: true, frame_start: true };
-    const DELTA: Inspection = Inspection { key_frame: false, frame_start: true };
-    const INSIDE: Inspection = Inspection { key_frame: false, frame_start: false };
+    const KEY: Inspection = Inspection::start(true, true);
+    const DELTA: Inspection = Inspection::start(false, true);
+    const INSIDE: Inspection = Inspection::start(false, false);
 
     #[test]
     fn single_units_are_told_by_their_type() {

@@ -10,6 +10,11 @@ pub mod vp9;
 pub mod h264;
 pub mod h265;
 pub mod av1;
+mod layering;
+mod numbers;
+
+pub use self::layering::{Layering, Packet, Reach, TARGETS_MAX, Target, Targets};
+pub use self::numbers::{Numbers, Shift, renumber};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -61,23 +66,40 @@ impl Codec {
 }
 
 /// What can be told from one payload.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Inspection {
     /// A decoder that has seen nothing yet can start with this packet, given the rest of its frame.
     pub key_frame: bool,
     /// Nothing of this packet's frame (of its picture, all spatial layers) comes before it; H.264 and H.265, which
     /// have no descriptor, say so of each parameter set and of the first slice, hence more than once a frame.
     pub frame_start: bool,
+    /// The last packet of its frame (of one spatial layer): behind it a viewer of this layer expects nothing more.
+    pub frame_end: bool,
+    pub reach: Reach,
+    pub numbers: Numbers,
+    /// The size of the pictures from this key frame on, in pixels, where the packet says it.
+    pub size: Option<(u16, u16)>,
+}
+
+impl Default for Inspection {
+    fn default() -> Self {
+        Self::start(false, false)
+    }
 }
 
 impl Inspection {
+    /// Of an encoding without layers.
+    const fn start(key_frame: bool, frame_start: bool) -> Self {
+        Self { key_frame, frame_start, frame_end: false, reach: Reach::LONE, numbers: Numbers::NONE, size: None }
+    }
+
     /// Each audio packet is a whole frame, and any can be started with.
     fn audio(payload: &[u8]) -> Self {
-        Self { key_frame: !payload.is_empty(), frame_start: !payload.is_empty() }
+        Self::start(!payload.is_empty(), !payload.is_empty())
     }
 
     fn either(self, other: Self) -> Self {
-        Self { key_frame: self.key_frame || other.key_frame, frame_start: self.frame_start || other.frame_start }
+        Self::start(self.key_frame || other.key_frame, self.frame_start || other.frame_start)
     }
 }
 

@@ -17,7 +17,7 @@ fn read(payload: &[u8]) -> Option<Inspection> {
     let frame_start = first & START != 0 && first & PARTITION == 0;
     // RFC 7741 4.3: P, the lowest bit of the frame's first byte, is 0 for a key frame (RFC 6386 9.1).
     let key_frame = frame_start && frame.first()? & 0x01 == 0;
-    Some(Inspection { key_frame, frame_start })
+    Some(Inspection::start(key_frame, frame_start))
 }
 
 /// RFC 7741 4.2: X announces a byte that announces, one by one, what follows it.
@@ -54,9 +54,9 @@ const KEY_INDEX: u8 = 0x10;
 mod tests {
     use super::*;
 
-    const KEY: Inspection = Inspection { key_frame: true, frame_start: true };
-    const DELTA: Inspection = Inspection { key_frame: false, frame_start: true };
-    const INSIDE: Inspection = Inspection { key_frame: false, frame_start: false };
+    const KEY: Inspection = Inspection::start(true, true);
+    const DELTA: Inspection = Inspection::start(false, true);
+    const INSIDE: Inspection = Inspection::start(false, false);
 
     #[test]
     fn the_frame_lies_behind_a_descriptor_of_any_length() {

@@ -22,7 +22,7 @@ fn read(payload: &[u8]) -> Option<Inspection> {
     let frame_start = first & BEGINS_FRAME != 0 && spatial_id == 0;
     // P is 0 for a picture that leans on no earlier one. Higher layers of a key picture have P 0 as well, but lean on
     // the base layer, so a start at one of them would not decode.
-    Some(Inspection { key_frame: frame_start && first & INTER_PREDICTED == 0, frame_start })
+    Some(Inspection::start(frame_start && first & INTER_PREDICTED == 0, frame_start))
 }
 
 const PICTURE_ID: u8 = 0x80;
@@ -34,9 +34,9 @@ const BEGINS_FRAME: u8 = 0x08;
 mod tests {
     use super::*;
 
-    const KEY: Inspection = Inspection { key_frame: true, frame_start: true };
-    const DELTA: Inspection = Inspection { key_frame: false, frame_start: true };
-    const INSIDE: Inspection = Inspection { key_frame: false, frame_start: false };
+    const KEY: Inspection = Inspection::start(true, true);
+    const DELTA: Inspection = Inspection::start(false, true);
+    const INSIDE: Inspection = Inspection::start(false, false);
 
     #[test]
     fn a_picture_without_inter_prediction_is_a_key_frame() {

@@ -9,6 +9,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::quality::{EncodingDemand, Layer, LayerReason, Statistics, Wish};
 use crate::codec::Kind;
 use crate::id::{ChannelKey, ConnectionKey, Label, LinkKey, MediaId};
 
@@ -27,6 +28,11 @@ pub enum Request {
     ChangeDownstream { connection: ConnectionKey, wants: Vec<Want> },
     /// The client's answer to the offer of this revision. An answer to an older one than the newest is refused.
     AnswerDownstream { connection: ConnectionKey, revision: u32, answer: String },
+    /// What the viewer of a downstream would like of these videos from now on; what was said of others stays. It holds for
+    /// as long as the media id is wanted, and needs no offer.
+    Prefer { connection: ConnectionKey, wishes: Vec<Preference> },
+    /// Tell of this connection's statistics each second, for so many seconds from now; 0 ends it.
+    Observe { connection: ConnectionKey, seconds: u16 },
     /// ICE restart of a downstream that the server offers: a new offer, with new credentials, comes back.
     RestartDownstream { connection: ConnectionKey },
     /// ICE restart (RFC 8445 9) of a connection that the client offered: the client's new credentials.
@@ -42,6 +48,14 @@ pub struct Want {
     pub media_id: MediaId,
     pub audio: bool,
     pub video: bool,
+}
+
+/// What a viewer would like of the video of a media id.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Preference {
+    pub media_id: MediaId,
+    pub wish: Wish,
 }
 
 /// A media section of a server's offer that carries something: which one, and what of.
@@ -79,6 +93,8 @@ pub enum Response {
     Unchanged,
     /// The client's answer is in force.
     Answered,
+    /// The wishes are noted, or the statistics on their way.
+    Noted,
     Closed,
     Refused {
         code: ErrorCode,
@@ -97,6 +113,27 @@ pub enum Event {
     Closed {
         connection: ConnectionKey,
         reason: CloseReason,
+    },
+    /// What viewers want of an upstream's video has changed: all of its encodings, in the order of its offer.
+    Demand {
+        connection: ConnectionKey,
+        encodings: Vec<EncodingDemand>,
+    },
+    /// A downstream gets another layer of a video than before, or for another reason.
+    Layer {
+        connection: ConnectionKey,
+        media_id: MediaId,
+        layer: Layer,
+        reason: LayerReason,
+    },
+    /// Who speaks in a channel, the active speaker first; nobody when it is quiet.
+    Speakers {
+        channel: ChannelKey,
+        speakers: Vec<MediaId>,
+    },
+    Statistics {
+        connection: ConnectionKey,
+        statistics: Statistics,
     },
 }
 
@@ -136,6 +173,8 @@ pub enum ErrorCode {
     AnswerOutdated,
     /// More is wanted than one downstream may carry.
     TooManyWants,
+    /// A wish is for a media id that the downstream does not carry.
+    NotWanted,
     /// The request does not fit a connection of this kind: an offer of the client's where the server offers, or the like.
     ConnectionKindMismatch,
     /// Nothing is published under that media id at present.

@@ -53,7 +53,7 @@ pub struct Media {
     /// The SSRCs that the client announced (upstream) or that we announced (downstream); may be empty for an upstream,
     /// whose streams are then told apart by MID.
     pub sources: Vec<Source>,
-    /// Simulcast encodings the client offered to send. Parsed, not answered for now.
+    /// The simulcast encodings that are accepted (RFC 8853), in the order of the offer; empty where there is one stream alone.
     pub rids: Vec<Rid>,
 }
 

@@ -122,7 +122,12 @@ const fn passed(extension: Extension, uri: &'static str) -> ExtensionRow {
     ExtensionRow { extension, uri, upstream: true, downstream: true }
 }
 
-/// Known, so that ids stay unique, but of no use to a forwarder: hop by hop, or for simulcast.
+/// Told by publishers to this server alone.
+const fn heard(extension: Extension, uri: &'static str) -> ExtensionRow {
+    ExtensionRow { extension, uri, upstream: true, downstream: false }
+}
+
+/// Known, so that ids stay unique, but of no use to a forwarder: hop by hop.
 const fn kept_back(extension: Extension, uri: &'static str) -> ExtensionRow {
     ExtensionRow { extension, uri, upstream: false, downstream: false }
 }
@@ -130,8 +135,8 @@ const fn kept_back(extension: Extension, uri: &'static str) -> ExtensionRow {
 #[rustfmt::skip]
 pub(super) const EXTENSIONS: [ExtensionRow; Extension::ALL.len()] = [
     passed(Extension::Mid, "urn:ietf:params:rtp-hdrext:sdes:mid"),
-    kept_back(Extension::Rid, "urn:ietf:params:rtp-hdrext:sdes:rtp-stream-id"),
-    kept_back(Extension::RepairedRid, "urn:ietf:params:rtp-hdrext:sdes:repaired-rtp-stream-id"),
+    heard(Extension::Rid, "urn:ietf:params:rtp-hdrext:sdes:rtp-stream-id"),
+    heard(Extension::RepairedRid, "urn:ietf:params:rtp-hdrext:sdes:repaired-rtp-stream-id"),
     passed(Extension::AudioLevel, "urn:ietf:params:rtp-hdrext:ssrc-audio-level"),
     kept_back(Extension::AbsSendTime, "http://www.webrtc.org/experiments/rtp-hdrext/abs-send-time"),
     passed(Extension::AbsCaptureTime, "http://www.webrtc.org/experiments/rtp-hdrext/abs-capture-time"),
@@ -143,7 +148,7 @@ pub(super) const EXTENSIONS: [ExtensionRow; Extension::ALL.len()] = [
     kept_back(Extension::VideoTiming, "http://www.webrtc.org/experiments/rtp-hdrext/video-timing"),
     passed(Extension::ColorSpace, "http://www.webrtc.org/experiments/rtp-hdrext/color-space"),
     passed(Extension::DependencyDescriptor, "https://aomediacodec.github.io/av1-rtp-spec/#dependency-descriptor-rtp-header-extension"),
-    kept_back(Extension::VideoLayersAllocation, "http://www.webrtc.org/experiments/rtp-hdrext/video-layers-allocation00"),
+    heard(Extension::VideoLayersAllocation, "http://www.webrtc.org/experiments/rtp-hdrext/video-layers-allocation00"),
 ];
 
 /// The kinds of media that an extension says anything about.

@@ -6,13 +6,14 @@
 
 use std::net::SocketAddr;
 
-use super::agreement::{Agreement, Credentials, Extensions, Format, Media, Source, Spec};
+use super::agreement::{Agreement, Credentials, Extension, Extensions, Format, Media, Source, Spec};
 use super::capabilities::{self, EXTENSIONS};
 use super::parse::{Direction, Offer, Setup, Transport};
 use super::section::Section;
 use super::write;
 use crate::codec::Kind;
 use crate::handshake::Fingerprint;
+use crate::id::Rid;
 
 /// This end's transport, as every answer states it.
 #[derive(Clone, Copy, Debug)]
@@ -121,8 +122,14 @@ fn upstream(section: &Section) -> Option<Media> {
         formats,
         extensions: answered_extensions(&section.extensions, Direction::ReceiveOnly),
         sources: section.sources.clone(),
-        rids: section.rids.clone(),
+        rids: encodings(section),
     })
+}
+
+/// Encodings are told apart by their RID (RFC 8853 6), in each packet until its SSRC is known: without that extension there are none.
+fn encodings(section: &Section) -> Vec<Rid> {
+    let told_apart = section.extensions.id(Extension::Rid).is_some() && section.kind == Some(Kind::Video);
+    if told_apart { section.rids.clone() } else { Vec::new() }
 }
 
 /// `None` where the section cannot play what is sent now.

@@ -4,8 +4,8 @@
 //! against what this server and, for a downstream, its upstream can do; the result is an [`Agreement`] for the shard and
 //! the text of the answer. Where the server offers, [`offer_downstream`] writes the offer and [`read_answer`] reads what the
 //! client makes of it. What the server can do stands as tables in `capabilities`. All media of a connection share
-//! one transport (BUNDLE, RFC 9143, and rtcp-mux); this end is ICE-lite and the DTLS server. Simulcast is parsed but not
-//! answered, data channels are rejected.
+//! one transport (BUNDLE, RFC 9143, and rtcp-mux); this end is ICE-lite and the DTLS server. Simulcast (RFC 8853) is
+//! received, never sent; data channels are rejected.
 
 pub mod agreement;
 mod capabilities;

@@ -10,7 +10,7 @@ use super::capabilities::{self, EXTENSIONS, Row};
 use super::parse::{Direction, SdpError, Transport, clip, direction_of, has, is_token, read_mid, value, values};
 use crate::codec::Kind;
 use crate::id::{Mid, Rid};
-use crate::limits::{FORMATS_MAX, RIDS_MAX, SOURCES_MAX};
+use crate::limits::{ENCODINGS_MAX, FORMATS_MAX, SOURCES_MAX};
 
 /// A media section as offered.
 #[derive(Clone, Debug)]
@@ -222,12 +222,24 @@ fn sources_of(attributes: &[Attribute]) -> Vec<Source> {
         .collect()
 }
 
-/// RFC 8851 4: `a=rid:<id> send [...]`; an id is letters and digits (and, by older drafts, `-` and `_`).
+/// RFC 8853 5.1: the encodings that `a=simulcast:send` lists, each with an `a=rid:<id> send` of its own (RFC 8851 4). Of
+/// alternatives, which stand behind commas, the first is taken; a tilde (not sent at first) says nothing that lasts. An id is
+/// letters and digits, and by older drafts `-` and `_`.
 fn rids_of(attributes: &[Attribute]) -> Vec<Rid> {
-    let sent = values(attributes, "rid").filter_map(|line| {
-        let mut parts = line.split_ascii_whitespace();
-        let (name, direction) = (parts.next()?, parts.next()?);
-        (direction == "send" && name.bytes().all(is_token)).then(|| Rid::from(name).ok())?
-    });
-    sent.take(RIDS_MAX).collect()
+    let announced = |rid: &str| {
+        values(attributes, "rid").any(|line| {
+            let mut parts = line.split_ascii_whitespace();
+            parts.next() == Some(rid) && parts.next() == Some("send")
+        })
+    };
+    let mut parts = value(attributes, "simulcast").unwrap_or_default().split_ascii_whitespace();
+    let sent = parts.by_ref().find(|part| *part == "send").and_then(|_| parts.next()).unwrap_or_default();
+    let first = |stream: &str| stream.split(',').next().unwrap_or_default().trim_start_matches('~').to_owned();
+    let mut rids = Vec::new();
+    for name in sent.split(';').map(first).filter(|name| name.bytes().all(is_token) && announced(name)) {
+        if let Some(rid) = Rid::from(&name).ok().filter(|rid| !rids.contains(rid) && rids.len() < ENCODINGS_MAX) {
+            rids.push(rid);
+        }
+    }
+    rids
 }

@@ -125,12 +125,13 @@ fn a_chromium_publisher_is_agreed_with_in_its_own_order() {
 }
 
 #[test]
-fn simulcast_is_read_and_not_answered() {
+fn simulcast_is_received_encoding_by_encoding() {
     for offer in [CHROMIUM_WHIP_SIMULCAST, FIREFOX_WHIP_SIMULCAST] {
         let (agreement, answer) = upstream(offer).unwrap();
         let rids: Vec<_> = agreement.media[1].rids.iter().map(|rid| rid.as_str()).collect();
         assert_eq!(rids, ["q", "h", "f"]);
-        assert!(!answer.contains("simulcast") && !answer.contains("a=rid") && !answer.contains("rtp-stream-id"));
+        assert!(answer.contains("a=simulcast:recv q;h;f\r\n") && answer.contains("a=rid:h recv\r\n"));
+        assert!(answer.contains("sdes:rtp-stream-id") && answer.contains("sdes:repaired-rtp-stream-id"));
     }
     let (agreement, _) = upstream(FIREFOX_WHIP_SIMULCAST).unwrap();
     let primaries: Vec<_> = agreement.media[1].sources.iter().map(|source| source.primary).collect();

@@ -13,6 +13,7 @@ use super::matching::{Answer, Local};
 use super::parse::is_token;
 use super::section::Section;
 use crate::handshake::Fingerprint;
+use crate::id::Rid;
 
 /// Writes an answer.
 pub(super) fn answer(answer: &Answer<'_>) -> String {
@@ -107,9 +108,20 @@ impl Sdp {
         for format in &media.formats {
             self.format(format);
         }
+        self.encodings(&media.rids);
         if let Some(cname) = answer.cname {
             self.line(format_args!("a=msid:{cname} {cname}-{}", media.mid));
             self.sources(&media.sources, cname);
+        }
+    }
+
+    /// RFC 8853 5.3: the encodings that are received.
+    fn encodings(&mut self, rids: &[Rid]) {
+        for rid in rids {
+            self.line(format_args!("a=rid:{rid} recv"));
+        }
+        if !rids.is_empty() {
+            self.line(format_args!("a=simulcast:recv {}", rids.join(";")));
         }
     }
 

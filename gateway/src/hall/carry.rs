@@ -84,17 +84,21 @@ impl Hall {
             Event::Offer { connection, .. } => Kind::Offer(*connection),
             Event::Connected { .. }
             | Event::Closed { .. }
+            | Event::Demand { .. }
             | Event::Kicked { .. }
             | Event::Lost { .. }
             | Event::State { .. } => Kind::Own,
-            // Each of these is part of a channel's state.
+            // Each of these is part of a channel's state, or will soon be told anew.
             Event::Joined { .. }
             | Event::Left { .. }
             | Event::Updated { .. }
             | Event::UpstreamOpened { .. }
             | Event::UpstreamUpdated { .. }
             | Event::UpstreamClosed { .. }
-            | Event::RightsChanged { .. } => Kind::Event,
+            | Event::RightsChanged { .. }
+            | Event::Layer { .. }
+            | Event::Speakers { .. }
+            | Event::Statistics { .. } => Kind::Event,
         };
         self.push(client, Item { text: text(&Told::Event { event }), kind });
     }

@@ -77,6 +77,8 @@ pub enum Ticket {
     Offer { key: ConnectionKey, load: Vec<Load>, wants: Vec<Want>, to: Vec<Caller>, cause: Cause },
     /// The client's answer to an offer.
     Answer(ConnectionKey, Caller),
+    /// Something that the media server only takes note of.
+    Note(ConnectionKey, Caller),
 }
 
 /// Why a downstream is offered.

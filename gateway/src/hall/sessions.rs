@@ -101,7 +101,7 @@ pub fn settle(book: &Book, ticket: Ticket, response: Response) -> Settled {
         Ticket::Open(key, _) => settle_open(book, key, response),
         Ticket::Restart { key, generation, remote, .. } => settle_restart(book, key, generation, remote, response),
         Ticket::Close(key) => settle_close(book, key, response),
-        Ticket::Offer { .. } | Ticket::Answer(..) => (Vec::new(), Err(out_of_turn())),
+        Ticket::Offer { .. } | Ticket::Answer(..) | Ticket::Note(..) => (Vec::new(), Err(out_of_turn())),
     }
 }
 

@@ -195,6 +195,7 @@ impl Scene {
                 Response::Offered { revision: 99, offer: "v=0".into(), sections: Vec::new() }
             }
             Request::AnswerDownstream { .. } => Response::Answered,
+            Request::Prefer { .. } | Request::Observe { .. } => Response::Noted,
             Request::Restart { .. } => {
                 Response::Restarted { ufrag: "serv".into(), password: PASSWORD.into(), candidates: Vec::new() }
             }

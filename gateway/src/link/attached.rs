@@ -109,7 +109,8 @@ impl<A> Attached<A> {
             | Response::Restarted { .. }
             | Response::Offered { .. }
             | Response::Unchanged
-            | Response::Answered => false,
+            | Response::Answered
+            | Response::Noted => false,
         };
         Some(Answered { asker, gone: is_gone.then_some(connection) })
     }
@@ -159,6 +160,8 @@ fn subject(request: &Request) -> (ConnectionKey, bool) {
         | Request::OfferDownstream { connection, .. } => (*connection, true),
         Request::ChangeDownstream { connection, .. }
         | Request::AnswerDownstream { connection, .. }
+        | Request::Prefer { connection, .. }
+        | Request::Observe { connection, .. }
         | Request::RestartDownstream { connection }
         | Request::Restart { connection, .. }
         | Request::Close { connection } => (*connection, false),

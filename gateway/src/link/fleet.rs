@@ -178,6 +178,8 @@ fn parts(request: &Request) -> (ConnectionKey, Option<&ChannelKey>) {
         | Request::OfferDownstream { connection, channel, .. } => (*connection, Some(channel)),
         Request::ChangeDownstream { connection, .. }
         | Request::AnswerDownstream { connection, .. }
+        | Request::Prefer { connection, .. }
+        | Request::Observe { connection, .. }
         | Request::RestartDownstream { connection }
         | Request::Restart { connection, .. }
         | Request::Close { connection } => (*connection, None),

@@ -196,6 +196,7 @@ fn judge(request: &Request, seen: &mut Seen) -> Response {
             candidates: vec!["candidate:1 1 udp 2130706431 127.0.0.1 5000 typ host".to_owned()],
         },
         Request::Restart { .. } => refuse(ErrorCode::ConnectionUnknown),
+        Request::Prefer { .. } | Request::Observe { .. } => Response::Noted,
         Request::Close { connection } if open.remove(connection) => Response::Closed,
         Request::Close { .. } => refuse(ErrorCode::ConnectionUnknown),
         Request::OfferDownstream { connection, wants, .. } => {

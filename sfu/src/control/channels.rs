@@ -143,6 +143,20 @@ impl Channels {
         self.forget_if_empty(name);
     }
 
+    /// The channel whose live media is this session on this shard. A search: for what happens a few times a second.
+    pub(super) fn channel_of(&self, shard: usize, session: SessionId) -> Option<&ChannelKey> {
+        self.channels
+            .iter()
+            .find(|(_, channel)| channel.shard == shard && channel.session == session)
+            .map(|(key, _)| key)
+    }
+
+    /// The media id of a publication.
+    pub(super) fn media_id_of(&self, channel: &ChannelKey, publication: PublicationId) -> Option<&MediaId> {
+        let mut known = self.channels.get(channel)?.publications.iter();
+        known.find(|(_, known)| known.id == publication).map(|(media_id, _)| media_id)
+    }
+
     fn open(&mut self, name: &ChannelKey, shard: usize) -> &mut Channel {
         let Self { channels, free_sessions, next_session, .. } = self;
         channels.entry(name.clone()).or_insert_with(|| {

@@ -5,6 +5,7 @@
 
 use tidewire_core::id::{ChannelKey, ConnectionId, ConnectionKey};
 use tidewire_core::limits::WANTS_MAX;
+use tidewire_core::message::media::Preference;
 use tidewire_core::message::{ErrorCode, Response, Want};
 use tidewire_core::negotiate::{Local, offer_downstream};
 
@@ -67,6 +68,20 @@ impl Control {
         let shard = self.shards[entry.shard].plan.shard;
         let commands = commands(entry.id, offering, taken).into_iter().map(|command| (shard, command)).collect();
         Handled { response: Response::Answered, commands }
+    }
+
+    /// Wishes are noted where the part is, so that a stream which begins later begins with them.
+    pub(super) fn prefer(&mut self, connection: ConnectionKey, wishes: Vec<Preference>) -> Handled {
+        let Some(entry) = self.connections.get_mut(&connection) else { return unknown() };
+        let Purpose::Offered(offering) = &mut entry.purpose else { return not_offered() };
+        if let Some(stranger) = wishes.iter().find(|wish| !offering.carries_video(&wish.media_id)) {
+            let detail = format!("{} is not a video that this downstream carries", stranger.media_id);
+            return Handled::refused(ErrorCode::NotWanted, detail);
+        }
+        let wishes: Vec<_> = wishes.into_iter().filter_map(|one| offering.prefer(&one.media_id, one.wish)).collect();
+        let command = Command::Prefer { connection: entry.id, wishes };
+        let shard = self.shards[entry.shard].plan.shard;
+        Handled { response: Response::Noted, commands: vec![(shard, command)] }
     }
 
     pub(super) fn restart_downstream(&mut self, connection: ConnectionKey) -> Handled {

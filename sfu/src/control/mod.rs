@@ -17,6 +17,7 @@ use std::net::SocketAddr;
 use tidewire_core::handshake::Fingerprint;
 use tidewire_core::ice::{self, Ufrags};
 use tidewire_core::id::{ChannelKey, ConnectionId, ConnectionKey, MediaId, ShardId};
+use tidewire_core::message::quality::Wish;
 use tidewire_core::message::{self, CloseReason, ErrorCode, Request, Response};
 use tidewire_core::negotiate::{
     Agreement, Cname, Credentials, Local, Offer, Wanted, answer_downstream, answer_upstream, candidate_line,
@@ -26,7 +27,7 @@ use self::channels::{Channels, Published};
 use self::offering::Offering;
 use self::slots::ShardSlots;
 use self::ssrcs::Ssrcs;
-use crate::command::{Carried, Command, Event, OpenDownstream, OpenUpstream};
+use crate::command::{Carried, Command, Event, OpenDownstream, OpenUpstream, PublicationId};
 
 /// A source of randomness fit for passwords.
 pub type Entropy = Box<dyn FnMut(&mut [u8]) + Send>;
@@ -128,6 +129,8 @@ impl Control {
             Request::AnswerDownstream { connection, revision, answer } => {
                 self.answer_downstream(connection, revision, &answer)
             }
+            Request::Prefer { connection, wishes } => self.prefer(connection, wishes),
+            Request::Observe { connection, seconds } => self.observe(connection, seconds),
             Request::RestartDownstream { connection } => self.restart_downstream(connection),
             Request::Restart { connection, ufrag, password } => self.restart(connection, &ufrag, &password),
             Request::Close { connection } => self.close(connection),
@@ -146,6 +149,26 @@ impl Control {
                 let connection = self.shards[at].release(id)?;
                 self.forget(connection);
                 Some(message::Event::Closed { connection, reason })
+            }
+            Event::Demand { connection, encodings } => {
+                let connection = self.shards[at].owner(connection)?;
+                Some(message::Event::Demand { connection, encodings })
+            }
+            Event::Switched { connection, publication, layer, reason } => {
+                let connection = self.shards[at].owner(connection)?;
+                let channel = &self.connections.get(&connection)?.channel;
+                let media_id = self.channels.media_id_of(channel, publication)?.clone();
+                Some(message::Event::Layer { connection, media_id, layer, reason })
+            }
+            Event::Speakers { session, speakers } => {
+                let channel = self.channels.channel_of(at, session)?;
+                let named = |publication: &PublicationId| self.channels.media_id_of(channel, *publication).cloned();
+                let speakers = speakers.iter().filter_map(named).collect();
+                Some(message::Event::Speakers { channel: channel.clone(), speakers })
+            }
+            Event::Statistics { connection, statistics } => {
+                let connection = self.shards[at].owner(connection)?;
+                Some(message::Event::Statistics { connection, statistics: *statistics })
             }
         }
     }
@@ -261,7 +284,10 @@ impl Control {
             local: opening.local.clone(),
             remote,
             fingerprint,
-            streams: media.into_iter().map(|media| Carried { publication, cname, media }).collect(),
+            streams: media
+                .into_iter()
+                .map(|media| Carried { publication, cname, media, wish: Wish::default() })
+                .collect(),
         }));
         Ok(Opened { answer, commands: vec![open] })
     }
@@ -282,6 +308,12 @@ impl Control {
         let candidates = plan.candidates.iter().enumerate().map(|(at, address)| candidate_line(*address, at)).collect();
         let response = Response::Restarted { ufrag: local.ufrag.clone(), password: local.password.clone(), candidates };
         Handled { response, commands: vec![(plan.shard, Command::Restart { connection: id, local, remote })] }
+    }
+
+    fn observe(&mut self, connection: ConnectionKey, seconds: u16) -> Handled {
+        let Some(entry) = self.connections.get(&connection) else { return unknown() };
+        let command = Command::Observe { connection: entry.id, seconds };
+        Handled { response: Response::Noted, commands: vec![(self.shards[entry.shard].plan.shard, command)] }
     }
 
     fn close(&mut self, connection: ConnectionKey) -> Handled {

@@ -9,6 +9,7 @@ use tidewire_core::codec::Kind;
 use tidewire_core::handshake::Fingerprint;
 use tidewire_core::id::{MediaId, Mid};
 use tidewire_core::limits::WANTS_MAX;
+use tidewire_core::message::quality::Wish;
 use tidewire_core::message::{self, Want};
 use tidewire_core::negotiate::{
     Agreement, AnswerError, Answered, Credentials, Media, OwnSection, Sends, Source, read_answer,
@@ -16,7 +17,7 @@ use tidewire_core::negotiate::{
 
 use super::channels::Watched;
 use super::ssrcs::Ssrcs;
-use crate::command::{Carried, SessionId};
+use crate::command::{Carried, PublicationId, SessionId};
 
 /// See the module's description.
 #[derive(Debug)]
@@ -67,6 +68,7 @@ struct Part {
     source: Source,
     /// Whether a shard sends it.
     in_force: bool,
+    wish: Wish,
 }
 
 /// What a change of wants comes to.
@@ -154,6 +156,18 @@ impl Offering {
         }
         self.renew();
         Some(change)
+    }
+
+    pub(super) fn carries_video(&self, media_id: &MediaId) -> bool {
+        self.sections.iter().any(|section| section.is_of(Kind::Video, media_id))
+    }
+
+    /// Notes what the viewer would like of a video. Returns what a shard is to be told, if it sends the video already.
+    pub(super) fn prefer(&mut self, media_id: &MediaId, wish: Wish) -> Option<(PublicationId, Wish)> {
+        let mut sections = self.sections.iter_mut().filter(|section| section.is_of(Kind::Video, media_id));
+        let part = sections.next()?.carries.as_mut()?;
+        part.wish = wish.clone();
+        part.in_force.then_some((part.watched.publication, wish))
     }
 
     /// New credentials of this end: an offer is due.
@@ -251,7 +265,7 @@ impl Offering {
             section.mid = draw_mid(&mut self.next_mid);
         }
         section.client = Client::Busy;
-        section.carries = Some(Part { media_id, watched, source, in_force: false });
+        section.carries = Some(Part { media_id, watched, source, in_force: false, wish: Wish::default() });
     }
 
     /// A free section of a kind: best is one that the client knows as idle, since to it everything then begins where nothing
@@ -308,7 +322,7 @@ impl Section {
             (false, Some(media)) => {
                 part.in_force = true;
                 let Watched { publication, cname } = part.watched;
-                taken.begun.push(Carried { publication, cname, media: media.clone() });
+                taken.begun.push(Carried { publication, cname, media: media.clone(), wish: part.wish.clone() });
             }
             (true, None) => {
                 part.in_force = false;

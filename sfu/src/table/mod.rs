@@ -185,6 +185,7 @@ impl Machine for SessionTable {
             Command::ChangeDownstream { connection, ended, begun } => {
                 self.change_downstream(now, connection, &ended, begun, egress);
             }
+            Command::Prefer { .. } | Command::Observe { .. } => {}
             Command::Restart { connection, local, remote } => {
                 if let Some(connection) = self.connection(connection) {
                     connection.ice.restart(local, remote);

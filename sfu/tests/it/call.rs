@@ -116,9 +116,12 @@ impl Call {
         let id = handled.commands.iter().find_map(|(_, command)| match command {
             Command::OpenUpstream(open) => Some(open.connection),
             Command::OpenDownstream(open) => Some(open.connection),
-            Command::ChangeDownstream { .. } | Command::Restart { .. } | Command::Close { .. } | Command::Shutdown => {
-                None
-            }
+            Command::ChangeDownstream { .. }
+            | Command::Prefer { .. }
+            | Command::Observe { .. }
+            | Command::Restart { .. }
+            | Command::Close { .. }
+            | Command::Shutdown => None,
         });
         for (_, command) in handled.commands {
             self.world.command(command);

@@ -8,6 +8,7 @@ use super::request::{Payload, Source};
 use crate::codec::Kind;
 use crate::id::{ChannelName, ConnectionKey, Label, UpstreamId};
 use crate::message::media::CloseReason;
+use crate::message::quality::{EncodingDemand, Layer, LayerReason, Statistics};
 
 /// What happened. Of each channel, in the order in which it happened there.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -63,6 +64,30 @@ pub enum Event {
     Closed {
         connection: ConnectionKey,
         reason: CloseReason,
+    },
+    /// What viewers want of one of this client's upstreams: encodings and layers that nobody wants need not be sent. All of
+    /// its encodings, in the order of its offer.
+    Demand {
+        connection: ConnectionKey,
+        encodings: Vec<EncodingDemand>,
+    },
+    /// One of this client's downstreams carries another layer of a video than before, or for another reason.
+    Layer {
+        connection: ConnectionKey,
+        #[serde(flatten)]
+        source: Source,
+        layer: Layer,
+        reason: LayerReason,
+    },
+    /// Who speaks in a channel, the active speaker first; nobody when it is quiet.
+    Speakers {
+        channel: ChannelName,
+        upstreams: Vec<UpstreamId>,
+    },
+    /// One of the seconds that this client asked for.
+    Statistics {
+        connection: ConnectionKey,
+        statistics: Statistics,
     },
     /// What this client may do in a channel has changed.
     RightsChanged {

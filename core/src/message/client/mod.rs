@@ -13,7 +13,7 @@ mod channel;
 
 pub use channel::{Channel, Content, Member, Rights, RightsChange, Upstream, UpstreamState};
 pub use event::{Event, LeaveReason, Section};
-pub use request::{Payload, Request, Source, Want};
+pub use request::{Payload, Preference, Request, Source, Want};
 pub use told::{EndReason, Reply, Told};
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::channel::{RightsChange, UpstreamState};
 use crate::id::{ChannelName, ConnectionKey, Label, LinkKey, MediaId, UpstreamId};
+use crate::message::quality::Wish;
 
 /// What a client asks. Every request is answered once, by a reply or a refusal.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -87,6 +88,18 @@ pub enum Request {
         connection: ConnectionKey,
         wants: Vec<Want>,
     },
+    /// What this client would like of some of the videos of a downstream from now on; what it said of others stays. Takes no
+    /// offer.
+    Prefer {
+        connection: ConnectionKey,
+        wishes: Vec<Preference>,
+    },
+    /// Asks for statistics of one of this client's connections: an event each second, for so many seconds from now, at most
+    /// 60; 0 ends it.
+    Observe {
+        connection: ConnectionKey,
+        seconds: u16,
+    },
     /// Answers an offer of the server's.
     Answer {
         connection: ConnectionKey,
@@ -147,6 +160,15 @@ pub struct Want {
 pub enum Source {
     Upstream(UpstreamId),
     MediaId(MediaId),
+}
+
+/// What a client would like of the video of a source that it wants.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Preference {
+    #[serde(flatten)]
+    pub source: Source,
+    pub wish: Wish,
 }
 
 fn yes() -> bool {
