@@ -3,6 +3,7 @@
 mod media;
 mod moderation;
 mod presence;
+mod quality;
 mod refusals;
 mod turns;
 mod whitelists;
