@@ -65,15 +65,48 @@ impl<'a> Bits<'a> {
     }
 }
 
+/// The other way round, for tests.
+#[cfg(test)]
+pub(super) mod writer {
+    #[derive(Clone, Debug, Default)]
+    pub(in crate::codec) struct BitWriter(Vec<bool>);
+
+    impl BitWriter {
+        pub(in crate::codec) fn write(&mut self, value: u32, count: usize) -> &mut Self {
+            self.0.extend((0..count).rev().map(|bit| value >> bit & 1 == 1));
+            self
+        }
+
+        pub(in crate::codec) fn exp_golomb(&mut self, value: u32) -> &mut Self {
+            let width = (u64::from(value) + 1).ilog2() as usize;
+            self.write(0, width).write(1, 1).write(value + 1, width)
+        }
+
+        /// One of `count` values, as in AV1 4.10.7.
+        pub(in crate::codec) fn non_symmetric(&mut self, value: u32, count: u32) -> &mut Self {
+            let width = count.ilog2() as usize + 1;
+            let short = (1 << width) - count;
+            if value < short { self.write(value, width - 1) } else { self.write(value + short, width) }
+        }
+
+        pub(in crate::codec) fn into_bytes(self) -> Vec<u8> {
+            let byte =
+                |bits: &[bool]| bits.iter().enumerate().fold(0, |byte, (at, &bit)| byte | u8::from(bit) << (7 - at));
+            self.0.chunks(8).map(byte).collect()
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    use super::writer::BitWriter;
     use super::*;
 
     #[test]
     fn numbers_are_read_across_bytes() {
         let mut bits = Bits::new(&[0b1010_0101, 0xff, 0x00, 0x80, 0x01]);
         assert_eq!(bits.read(3), Some(0b101));
-        assert_eq!(bits.read(32), Some(0b0_0101_1111_1111_0000_0000_1000_0000_000));
+        assert_eq!(bits.read(32), Some(0b0010_1111_1111_1000_0000_0100_0000_0000));
         assert_eq!(bits.read(0), Some(0));
         assert_eq!(bits.read(5), Some(1));
         assert_eq!(bits.read(1), None);
@@ -108,5 +141,18 @@ mod tests {
             assert_eq!(bits.non_symmetric(5), Some(expected));
         }
         assert_eq!(Bits::new(&[]).non_symmetric(1), Some(0));
+    }
+    #[test]
+    fn what_is_written_is_read() {
+        let mut writer = BitWriter::default();
+        for value in 0..40 {
+            writer.exp_golomb(value).non_symmetric(value % 33, 33);
+        }
+        let bytes = writer.into_bytes();
+        let mut bits = Bits::new(&bytes);
+        for value in 0..40 {
+            assert_eq!(bits.exp_golomb(), Some(value));
+            assert_eq!(bits.non_symmetric(33), Some(value % 33));
+        }
     }
 }

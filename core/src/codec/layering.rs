@@ -124,8 +124,9 @@ impl Layering {
         frame.inspection(numbers)
     }
 
-    /// The targets that there are; one at least, and the first is the lowest. Otherwise they stand in the order of the descriptors,
-    /// or in that in which they appeared. An index keeps its meaning until the next key frame; new ones may be added behind.
+    /// The targets that there are, one at least: in the order of the dependency descriptors, else the lowest first and then as they
+    /// appeared, so compare them, not their indices. An index keeps its meaning until the next key frame; new ones may be added
+    /// behind.
     pub fn targets(&self) -> &[Target] {
         match (&self.dependency, &self.described) {
             (Some(dependency), _) => dependency.targets(),

@@ -63,3 +63,47 @@ fn skip_timing(bits: &mut Bits<'_>) -> Option<Option<usize>> {
     bits.skip(32 + 10)?;
     Some(Some(delay_bits))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::codec::bits::writer::BitWriter;
+
+    #[test]
+    fn sizes_of_headers_that_encoders_write() {
+        // libaom, twice, and SVT-AV1.
+        let small = [0x20, 0x00, 0x00, 0x0c, 0xc4, 0xff, 0x67, 0x36, 0xbe, 0x48, 0x08, 0x68, 0x01];
+        assert_eq!(size(&small), Some((640, 360)));
+        let large = [0x20, 0x00, 0x00, 0x42, 0xab, 0xbf, 0xc3, 0x73, 0x2b, 0xe4, 0x80, 0x86, 0x80, 0x10];
+        assert_eq!(size(&large), Some((1920, 1080)));
+        let other = [0x00, 0x00, 0x00, 0x0c, 0xc4, 0xff, 0x67, 0x3e, 0xfe, 0x40, 0x10];
+        assert_eq!(size(&other), Some((640, 360)));
+    }
+
+    #[test]
+    fn timing_and_operating_points_are_passed_over() {
+        let mut bits = BitWriter::default();
+        bits.write(0, 5).write(1, 1).write(0, 32).write(0, 32).write(1, 1).exp_golomb(5);
+        // A decoder model whose delays take 3 bits; display delays; two points, the first with a tier and all of it.
+        bits.write(1, 1).write(2, 5).write(0, 32).write(0, 10).write(1, 1).write(1, 5);
+        bits.write(0, 12).write(8, 5).write(1, 1).write(1, 1).write(0, 7).write(1, 1).write(0, 4);
+        bits.write(0, 12).write(7, 5).write(0, 1).write(0, 1);
+        bits.write(8, 4).write(7, 4).write(319, 9).write(179, 8);
+        assert_eq!(size(&bits.into_bytes()), Some((320, 180)));
+    }
+
+    #[test]
+    fn a_still_picture_has_a_level_alone() {
+        let mut bits = BitWriter::default();
+        bits.write(0, 4).write(1, 1).write(0, 5).write(3, 4).write(3, 4).write(15, 4).write(7, 4);
+        assert_eq!(size(&bits.into_bytes()), Some((16, 8)));
+    }
+
+    #[test]
+    fn a_header_that_is_cut_has_no_size() {
+        let header = [0x20, 0x00, 0x00, 0x0c, 0xc4, 0xff, 0x67];
+        for len in 0..header.len() - 1 {
+            assert_eq!(size(&header[..len]), None, "{len}");
+        }
+    }
+}

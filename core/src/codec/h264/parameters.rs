@@ -146,3 +146,68 @@ fn read_cropping(bits: &mut Bits<'_>) -> Option<(u32, u32)> {
 
 /// chroma_format_idc of 4:4:4, whose three planes may be coded apart.
 const SEPARATE_COLOURS: u32 = 3;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::codec::bits::writer::BitWriter;
+
+    #[test]
+    fn sizes_of_sets_that_encoders_write() {
+        for (set, expected) in [
+            // libx264: baseline; high, cropped to 1080 lines; the same interlaced; 4:4:4 and 4:2:2, cropped in both directions.
+            (
+                &[0x42, 0xc0, 0x16, 0xd9, 0x00, 0xa0, 0x2f, 0xf9, 0x70, 0x11, 0x00, 0x00, 0x03, 0x00, 0x01][..],
+                (640, 360),
+            ),
+            (&[0x64, 0x00, 0x28, 0xac, 0xd9, 0x40, 0x78, 0x02, 0x27, 0xe5, 0xc0, 0x44, 0x00, 0x00, 0x03], (1920, 1080)),
+            (&[0x64, 0x00, 0x28, 0xac, 0xd9, 0x40, 0x78, 0x04, 0x4f, 0xde, 0x02, 0x20, 0x00, 0x00, 0x03], (1920, 1080)),
+            (&[0xf4, 0x00, 0x0c, 0x91, 0x9b, 0x28, 0x2a, 0x33, 0xc7, 0xc5, 0xe0, 0x22, 0x00, 0x00, 0x03], (322, 182)),
+            (&[0x7a, 0x00, 0x0c, 0xbc, 0xd9, 0x41, 0x51, 0x9e, 0x22, 0x2f, 0x01, 0x10, 0x00, 0x00, 0x03], (322, 182)),
+        ] {
+            assert_eq!(size(set), Some(expected));
+        }
+    }
+
+    /// A high profile set of 64x48 with what comes before the size as given.
+    fn set(fill: impl Fn(&mut BitWriter)) -> Vec<u8> {
+        let mut bits = BitWriter::default();
+        bits.write(100, 8).write(0, 16).exp_golomb(0);
+        fill(&mut bits);
+        bits.exp_golomb(1).write(0, 1).exp_golomb(3).exp_golomb(2).write(1, 1).write(1, 1).write(0, 1).write(1, 1);
+        bits.into_bytes()
+    }
+
+    #[test]
+    fn scaling_lists_and_picture_orders_are_passed_over() {
+        let plain = set(|bits| {
+            bits.exp_golomb(1).exp_golomb(0).exp_golomb(0).write(0, 1).write(0, 1).exp_golomb(0).exp_golomb(2);
+        });
+        assert_eq!(size(&plain), Some((64, 48)));
+        let scaled = set(|bits| {
+            bits.exp_golomb(1).exp_golomb(0).exp_golomb(0).write(0, 1).write(1, 1);
+            // A whole list of 16 steps by 1, one that ends at once (-8), six that are not there.
+            bits.write(1, 1);
+            for _ in 0..16 {
+                bits.exp_golomb(1);
+            }
+            bits.write(1, 1).exp_golomb(16).write(0, 6);
+            // Picture order 1 with two offsets.
+            bits.exp_golomb(0).exp_golomb(1).write(0, 1).exp_golomb(0).exp_golomb(0).exp_golomb(2);
+            bits.exp_golomb(7).exp_golomb(7);
+        });
+        assert_eq!(size(&scaled), Some((64, 48)));
+    }
+
+    #[test]
+    fn a_set_that_is_cut_or_absurd_has_no_size() {
+        let set = [0x42, 0xc0, 0x16, 0xd9, 0x00, 0xa0, 0x2f, 0xf9, 0x70];
+        for len in 0..set.len() - 2 {
+            assert_eq!(size(&set[..len]), None, "{len}");
+        }
+        let mut huge = BitWriter::default();
+        huge.write(66, 8).write(0, 16).exp_golomb(0).exp_golomb(0).exp_golomb(2).exp_golomb(1).write(0, 1);
+        huge.exp_golomb(u32::MAX - 2).exp_golomb(u32::MAX - 2).write(0xf, 4);
+        assert_eq!(size(&huge.into_bytes()), None);
+    }
+}
