@@ -72,6 +72,8 @@ registry! {
         KeyFrameRequestsSent = "key_frame_requests_sent",
         /// Key frame requests that viewers sent.
         KeyFrameRequestsReceived = "key_frame_requests_received",
+        /// Transport-wide feedback packets sent to publishers.
+        TransportFeedbackSent = "transport_feedback_sent",
         /// Transport-wide feedback packets that viewers sent and that were read.
         TransportFeedbackReceived = "transport_feedback_received",
         /// Packets that transport-wide feedback told of, as arrived or missing.

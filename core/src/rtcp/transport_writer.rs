@@ -149,13 +149,8 @@ mod tests {
     fn written(arrivals_250us: &[Option<u32>]) -> (Vec<u8>, usize) {
         let mut bytes = vec![0xaa; FEEDBACK_LEN_MAX];
         let mut writer = Writer::new(&mut bytes);
-        let told = writer.transport_feedback(&Telling {
-            sender: 1,
-            media: 2,
-            number: 9,
-            base_sequence: BASE,
-            arrivals_250us,
-        });
+        let told =
+            writer.transport_feedback(&Telling { sender: 1, media: 2, number: 9, base_sequence: BASE, arrivals_250us });
         let len = writer.len();
         bytes.truncate(len);
         (bytes, told)
@@ -197,9 +192,8 @@ mod tests {
     #[test]
     fn an_even_stream_is_one_run() {
         let (bytes, told) = written(&[Some(258), Some(260), Some(280)]);
-        let expected = [
-            0xaf, 205, 0, 6, 0, 0, 0, 1, 0, 0, 0, 2, 0xff, 0xdc, 0, 3, 0, 0, 1, 9, 0x20, 3, 2, 2, 20, 0, 0, 3,
-        ];
+        let expected =
+            [0xaf, 205, 0, 6, 0, 0, 0, 1, 0, 0, 0, 2, 0xff, 0xdc, 0, 3, 0, 0, 1, 9, 0x20, 3, 2, 2, 20, 0, 0, 3];
         assert_eq!((bytes.as_slice(), told), (&expected[..], 3));
     }
 

@@ -12,6 +12,7 @@ use tidewire_core::negotiate::{Agreement, Credentials};
 use tidewire_core::time::Instant;
 
 use super::SessionTable;
+use crate::arrivals::Arrivals;
 use crate::command::{Carried, Event, OpenDownstream, OpenUpstream, PublicationId, SessionId};
 use crate::connection::{Connection, Role};
 use crate::delivery::Delivery;
@@ -27,6 +28,9 @@ impl SessionTable {
             return;
         }
         let ssrc = self.random.next_u32();
+        if let Some(arrivals) = Arrivals::agreed(&open.agreement.media, ssrc) {
+            self.arrivals.put(slot, arrivals);
+        }
         let upstream = Upstream::new(now, open.session, open.publication, &open.agreement.media, ssrc);
         self.upstreams.put(slot, upstream);
         self.session(open.session).publish(open.publication, slot);
@@ -224,6 +228,7 @@ impl SessionTable {
     }
 
     fn unpublish(&mut self, slot: u32) {
+        self.arrivals.take(slot);
         let Some(upstream) = self.upstreams.take(slot) else { return };
         let Some(session) = self.sessions.at_mut(upstream.session.0) else { return };
         session.fan_out.forget(slot);
