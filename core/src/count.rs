@@ -164,6 +164,8 @@ registry! {
         OverloadAudio = "overload_audio",
         /// A feedback packet that was not read: the viewer sent more of it than one viewer may.
         FeedbackBudget = "feedback_budget",
+        /// A feedback packet that was not believed: it tells of packets that never left, or by a clock that cannot be.
+        FeedbackImplausible = "feedback_implausible",
     }
 }
 

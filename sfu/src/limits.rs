@@ -16,6 +16,7 @@ use tidewire_core::ring::RetransmissionRing;
 use crate::arrivals::{Arrivals, WINDOW_LEN};
 use crate::connection::Connection;
 use crate::delivery::Delivery;
+use crate::departures::Departures;
 use crate::downstream::{Downstream, Stream};
 use crate::fanout::Item;
 use crate::session::{PUBLICATION_LEN, Session};
@@ -25,6 +26,8 @@ use crate::upstream::{Track, TrackKey, Upstream};
 /// Bytes of a viewer with an audio and a video stream.
 pub const BYTES_PER_VIEWER_MAX: usize = CONNECTION
     + size_of::<Option<Delivery>>()
+    // What left for a viewer that reports on its transport.
+    + size_of::<Departures>()
     + size_of::<Downstream>()
     + 2 * (size_of::<Stream>() + section(FORMATS_USUAL, 1))
     + replay(2, RTCP_WINDOW)

@@ -77,14 +77,14 @@ impl Stream {
         let overhead = way.outbound.rtp_overhead();
         let out = way.egress.reserve(&way.path, HEADER_LEN_MAX + body_len + overhead).ok_or(Discard::EgressFull)?;
         let fields = Fields { payload_type, ssrc, sequence: self.rtx_next as u16, padded: false, ..original.fields };
-        let header_len = self.write_header(&fields, packet, out)?;
+        let header_len = self.write_header(&fields, packet, way.departures.as_deref(), out)?;
         let out = out.get_mut(..header_len + body_len + overhead).ok_or(Discard::TooLarge)?;
         let (osn, payload) = out[header_len..].split_at_mut(2);
         osn.copy_from_slice(&(original.sequence as u16).to_be_bytes());
         payload[..packet.payload.len()].copy_from_slice(packet.payload);
         let len = way.outbound.seal_rtp_in_place(self.rtx_next, header_len, body_len, out)?;
         self.rtx_next += 1;
-        way.egress.commit(len);
+        way.commit(&self.form, len);
         Ok(())
     }
 }

@@ -9,6 +9,7 @@ use std::time::Duration;
 use tidewire_core::codec::Kind;
 use tidewire_core::count::Discard;
 use tidewire_core::machine::Egress;
+use tidewire_core::negotiate::{Format, Media, Source};
 use tidewire_core::random::Seeded;
 use tidewire_core::rebuild::{Fields, Form, HEADER_LEN_MAX};
 use tidewire_core::ring::Stored;
@@ -19,6 +20,7 @@ use super::Way;
 use super::course::{Course, Mapped, Stage};
 use super::recent::Recent;
 use crate::command::{Carried, PublicationId};
+use crate::departures::Departures;
 use crate::upstream::{SenderReport, Track, TrackKey};
 
 /// First sequence numbers stay below this, so that no early loss makes a receiver guess the rollover wrong (RFC 3711 3.3.1).
@@ -31,7 +33,7 @@ const FORMATS_MAPPED_MAX: usize = 16;
 #[repr(C)]
 pub(crate) struct Stream {
     pub(super) course: Course,
-    form: Form,
+    pub(super) form: Form,
     pub(super) kind: Kind,
     pub(super) rtx_ssrc: Option<u32>,
     /// Next sequence number of the retransmission stream, extended.
@@ -65,7 +67,7 @@ impl Stream {
         let source = media.sources.first()?;
         Some(Self {
             course: Course::new(source.primary, random.below(FIRST_SEQUENCE_MAX)),
-            form: Form::new(&media.extensions, &media.mid),
+            form: form(media, source),
             kind: media.kind,
             rtx_ssrc: source.rtx,
             rtx_next: random.below(FIRST_SEQUENCE_MAX),
@@ -147,17 +149,27 @@ impl Stream {
     ) -> Result<usize, Discard> {
         let tail_len = packet.body.len() + way.outbound.rtp_overhead();
         let out = way.egress.reserve(&way.path, HEADER_LEN_MAX + tail_len).ok_or(Discard::EgressFull)?;
-        let header_len = self.write_header(&numbered.fields, packet, out)?;
+        let header_len = self.write_header(&numbered.fields, packet, way.departures.as_deref(), out)?;
         let out = out.get_mut(..header_len + tail_len).ok_or(Discard::TooLarge)?;
         let len = way.outbound.seal_rtp(numbered.sequence, header_len, packet.body, out)?;
-        way.egress.commit(len);
+        way.commit(&self.form, len);
         Ok(len)
     }
 
     /// Writes a packet's header with this viewer's extension ids; returns its length.
     #[inline]
-    pub(super) fn write_header(&self, fields: &Fields, packet: &Stored<'_>, out: &mut [u8]) -> Result<usize, Discard> {
-        self.form.write(fields, packet.extensions, out).ok_or(Discard::TooLarge)
+    pub(super) fn write_header(
+        &self,
+        fields: &Fields,
+        packet: &Stored<'_>,
+        departures: Option<&Departures>,
+        out: &mut [u8],
+    ) -> Result<usize, Discard> {
+        let len = self.form.write(fields, packet.extensions, out).ok_or(Discard::TooLarge)?;
+        if let Some(departures) = departures {
+            departures.number(&self.form, out);
+        }
+        Ok(len)
     }
 
     /// The incoming sequence number behind an outgoing one of the present track.
@@ -210,5 +222,17 @@ impl Stream {
     fn mapped(&self, payload_type: u8) -> Result<(Mapped, u32), Discard> {
         let mapped = self.formats.iter().find(|(mapped, _)| mapped.from == payload_type);
         mapped.copied().ok_or(Discard::CodecNotNegotiated)
+    }
+}
+
+/// How a stream's packets are dressed. They are numbered on the transport only if each of them is repaired as RTX: the same
+/// packet again would need the same number, for which another packet has been sent since.
+fn form(media: &Media, source: &Source) -> Form {
+    let has_rtx = |format: &Format| format.rtx.and_then(NonZeroU8::new).is_some();
+    let is_reported = media.formats.iter().any(|format| format.feedback.transport_cc);
+    if is_reported && source.rtx.is_some() && media.formats.iter().all(has_rtx) {
+        Form::numbered(&media.extensions, &media.mid)
+    } else {
+        Form::new(&media.extensions, &media.mid)
     }
 }

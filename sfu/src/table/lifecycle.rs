@@ -16,6 +16,7 @@ use crate::arrivals::Arrivals;
 use crate::command::{Carried, Event, OpenDownstream, OpenUpstream, PublicationId, SessionId};
 use crate::connection::{Connection, Role};
 use crate::delivery::Delivery;
+use crate::departures::Departures;
 use crate::downstream::{Downstream, Stream};
 use crate::session::Session;
 use crate::upstream::{TrackKey, Upstream};
@@ -43,6 +44,7 @@ impl SessionTable {
         let role = Role::Downstream(Box::new(downstream));
         if self.open(now, open.connection, (open.local, open.remote), open.fingerprint, role) {
             self.deliveries.put(open.connection.slot, Delivery::default());
+            self.claim_departures(open.connection.slot);
             self.watch(open.connection.slot, open.session, &publications);
         }
     }
@@ -69,6 +71,7 @@ impl SessionTable {
             way.say_goodbye(&ended);
         }
         let has_keys = connection.protection.is_some();
+        self.claim_departures(id.slot);
         for publication in left {
             self.session(session).unwatch(publication, id.slot);
         }
@@ -77,6 +80,15 @@ impl SessionTable {
             self.want_starving(now, id.slot, egress);
         }
         self.drop_if_empty(session);
+    }
+
+    /// Whoever reports on its transport has what leaves remembered from the first stream on that is numbered.
+    fn claim_departures(&mut self, slot: u32) {
+        let Some(connection) = self.connections.at_mut(slot) else { return };
+        let Role::Downstream(downstream) = &connection.role else { return };
+        if connection.departures.is_none() && downstream.is_numbered() {
+            connection.departures = Some(Departures::new());
+        }
     }
 
     /// Keys are in: a viewer is served from now on, and its key frame is asked for at once.
@@ -203,6 +215,7 @@ impl SessionTable {
             protection: None,
             early_media: false,
             role,
+            departures: None,
             consent: None,
         };
         self.connections.put(id.slot, connection);
