@@ -2,11 +2,13 @@
 //!
 //! Reading borrows and never panics; writing appends to a [`Writer`] over lent bytes. Neither allocates, since feedback
 //! arrives at packet rates. Only the formats that a forwarder acts on are named; everything else is `Other`.
-//! Transport-wide feedback has its own file.
+//! Transport-wide feedback has files of its own.
 
 mod transport;
+mod transport_writer;
 
 pub use self::transport::{Statuses, TransportFeedback};
+pub use self::transport_writer::{FEEDBACK_LEN_MAX, STATUSES_MAX, Telling};
 use crate::count::Discard;
 use crate::time::Ntp;
 

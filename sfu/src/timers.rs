@@ -16,6 +16,8 @@ pub(crate) enum Reason {
     Consent,
     /// The upstream has something to tell its publisher: a report, a NACK, a key frame request.
     Feedback,
+    /// Packets of the publisher have arrived of which it was not told (transport-wide feedback).
+    Arrivals,
     /// It is time to look who wants what of the upstream's layers.
     Review,
 }

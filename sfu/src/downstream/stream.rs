@@ -11,6 +11,7 @@ use tidewire_core::codec::{Codec, Kind};
 use tidewire_core::count::Discard;
 use tidewire_core::machine::Egress;
 use tidewire_core::message::quality::LayerReason;
+use tidewire_core::negotiate::{Format, Media};
 use tidewire_core::random::Seeded;
 use tidewire_core::rebuild::Form;
 use tidewire_core::ring::Stored;
@@ -90,7 +91,7 @@ impl Stream {
         let source = media.sources.first()?;
         Some(Self {
             course: Course::new(source.primary, random.below(FIRST_SEQUENCE_MAX)),
-            form: Form::new(&media.extensions, &media.mid),
+            form: form(media, source.rtx),
             kind: media.kind,
             rtx_ssrc: source.rtx,
             rtx_next: random.below(FIRST_SEQUENCE_MAX),
@@ -296,5 +297,17 @@ impl Stream {
     fn playable(&self, payload_type: u8) -> Result<Playable, Discard> {
         let playable = self.formats.iter().find(|one| one.mapped.from == payload_type);
         playable.copied().ok_or(Discard::CodecNotNegotiated)
+    }
+}
+
+/// How a stream's packets are dressed. They are numbered on the transport only if each of them is repaired as RTX: the same
+/// packet again would need the same number, for which another packet has been sent since.
+fn form(media: &Media, rtx_ssrc: Option<u32>) -> Form {
+    let has_rtx = |format: &Format| format.rtx.and_then(NonZeroU8::new).is_some();
+    let is_reported = media.formats.iter().any(|format| format.feedback.transport_cc);
+    if is_reported && rtx_ssrc.is_some() && media.formats.iter().all(has_rtx) {
+        Form::numbered(&media.extensions, &media.mid)
+    } else {
+        Form::new(&media.extensions, &media.mid)
     }
 }

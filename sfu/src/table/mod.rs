@@ -1,8 +1,10 @@
 //! The table of a shard's connections, sessions and upstreams: the pure machine behind its sockets.
 //!
-//! Parts in their own files: `receive` takes datagrams, `feedback` reads RTCP, `lifecycle` opens, connects and closes,
-//! `layers` has viewers choose, `slots` is where connections live. This file holds the state and the order of things in a turn.
+//! Parts in their own files: `receive` takes datagrams, `arrivals` tells publishers of them, `feedback` reads RTCP, `lifecycle`
+//! opens, connects and closes, `layers` has viewers choose, `slots` is where connections live. This file holds the state and
+//! the order of things in a turn.
 
+mod arrivals;
 mod feedback;
 mod layers;
 mod lifecycle;
@@ -22,6 +24,7 @@ use tidewire_core::rtcp::Writer;
 use tidewire_core::time::Instant;
 
 use self::slots::Slots;
+use crate::arrivals::Arrivals;
 use crate::command::{Command, Event, SessionId};
 use crate::connection::Connection;
 use crate::delivery::Delivery;
@@ -53,6 +56,8 @@ pub struct SessionTable {
     ufrags: Ufrags,
     connections: Slots<Connection>,
     upstreams: Slots<Upstream>,
+    /// When publishers' packets arrived, under their connections' slots.
+    arrivals: Slots<Arrivals>,
     /// What viewers report, under their connections' slots.
     deliveries: Slots<Delivery>,
     sessions: Slots<Session>,
@@ -80,6 +85,7 @@ impl SessionTable {
             ufrags: Ufrags::new(&config.secret),
             connections: Slots::default(),
             upstreams: Slots::default(),
+            arrivals: Slots::default(),
             deliveries: Slots::default(),
             sessions: Slots::default(),
             paths: PathIndex::new(random.next_u64()),
@@ -216,6 +222,7 @@ impl Machine for SessionTable {
         while let Some((at, timer)) = self.timers.pop(now) {
             match timer.reason {
                 Reason::Consent => self.consent_timeout(now, at, timer.connection, egress),
+                Reason::Arrivals => self.arrivals_timeout(now, at, timer.connection, egress),
                 Reason::Feedback => self.feedback_timeout(now, at, timer.connection, egress),
                 Reason::Review => self.review_timeout(now, at, timer.connection),
             }
