@@ -1,5 +1,6 @@
 //! The hall through its own doors: requests in, frames out, with a media server that answers as it is told.
 
+mod claims;
 mod media;
 mod moderation;
 mod presence;
