@@ -10,6 +10,7 @@
 pub mod effects;
 mod figures;
 pub mod book;
+pub mod crowd;
 pub mod clients;
 pub mod channels;
 pub mod messages;

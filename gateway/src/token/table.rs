@@ -84,8 +84,13 @@ pub const OF_TOKEN: &[Claim] = &[
         .refused_with(&[Code::TokenTypeForbidden]),
     Claim::new(&["applicationId"], Form::Name, "Whose keys the token is checked by; unset counts as `default`.")
         .refused_with(&[Code::TokenApplicationUnknown, Code::TokenApplicationMismatch]),
-    Claim::new(&["userId"], Form::Label, "Who it is. Unset, one is drawn at random when a client registers.")
-        .refused_with(&[Code::TokenUserMismatch]),
+    Claim::new(
+        &["userId"],
+        Form::Label,
+        "Who it is. Unset, one is drawn at random when a client registers; such clients have three quarters of a gateway's \
+         places between them.",
+    )
+    .refused_with(&[Code::TokenUserMismatch, Code::TooManyClients]),
     Claim::new(&["deviceId"], Form::Label, "Which of the user's devices; drawn like `userId`.")
         .refused_with(&[Code::TokenDeviceMismatch]),
     Claim::new(

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::*;
-use crate::limits::TOKEN_ROLES_MAX;
+use crate::limits::{CLIENTS_PER_USER_MAX, TOKEN_ROLES_MAX};
 use crate::token::table::{Claim, OF_CHANNEL, OF_TOKEN};
 use crate::token::{Applications, Kinds, Side, sign_any, verify};
 
@@ -77,7 +77,15 @@ fn by_another_bearer() -> Vec<(&'static str, String)> {
     let join = json!({"type": "join", "token": "t"});
     let refused =
         table.map(|(claim, changes)| (claim, scene.ask_with(alice, join.clone(), claims(&changes)).unwrap_err()));
-    refused.into_iter().chain([("clientId", taken)]).collect()
+    refused.into_iter().chain([("clientId", taken), ("userId", by_one_client_too_many())]).collect()
+}
+
+fn by_one_client_too_many() -> String {
+    let mut scene = Scene::new();
+    let token = claims(&json!({"type": "register", "userId": "alice"}));
+    let refused = (0..=CLIENTS_PER_USER_MAX).find_map(|_| scene.registered(&token).err());
+    assert_eq!(scene.hall.figures().clients, CLIENTS_PER_USER_MAX);
+    refused.unwrap().wire().to_owned()
 }
 
 /// What WHIP and WHEP refuse.

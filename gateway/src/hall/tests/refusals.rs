@@ -1,7 +1,9 @@
 //! Each refusal by its own code, and nothing changed by it.
 
 use super::*;
-use crate::limits::{CONNECTIONS_PER_CLIENT_MAX, MEMBERS_MAX, MESSAGE_LEN_MAX, MESSAGES_BURST};
+use crate::limits::{
+    CLIENTS_PER_USER_MAX, CONNECTIONS_PER_CLIENT_MAX, MEMBERS_MAX, MESSAGE_LEN_MAX, MESSAGES_BURST, NAMELESS_MAX,
+};
 use crate::token::Action;
 
 #[test]
@@ -193,6 +195,47 @@ fn who_comes_back_to_a_full_channel_needs_no_second_place() {
     let registering = |user: &str| token(TokenType::Register, user, vec![claim("sea")]);
     assert_eq!(scene.registered(&registering("bob")), Err(Code::ChannelFull));
     assert!(scene.registered(&registering("alice")).is_ok());
+}
+
+#[test]
+fn a_user_has_so_many_clients_and_each_that_goes_makes_room_for_another() {
+    let mut scene = Scene::new();
+    let alice = || Claims { user_id: Some(label("alice")), ..Claims::register(vec![claim("sea")]) };
+    let first = scene.registered(&alice()).unwrap();
+    let named = Claims { client_id: Some(label("1")), ..alice() };
+    scene.registered(&named).unwrap();
+    for _ in 2..CLIENTS_PER_USER_MAX {
+        scene.registered(&alice()).unwrap();
+    }
+    assert_eq!(scene.registered(&alice()), Err(Code::TooManyClients));
+    // Who comes back under its client id takes its own place.
+    scene.registered(&named).unwrap();
+    // A change of what others see of a client is no other client.
+    scene.ask(first, json!({"type": "update", "tag": "x"})).unwrap();
+    assert_eq!(scene.registered(&alice()), Err(Code::TooManyClients));
+    let elsewhere = tidewire_core::id::ApplicationId::new("other").unwrap();
+    scene.registered(&Claims { application_id: elsewhere, ..alice() }).unwrap();
+    scene.registered(&Claims { user_id: Some(label("bob")), ..alice() }).unwrap();
+    scene.ask(first, json!({"type": "unregister"})).unwrap();
+    scene.registered(&alice()).unwrap();
+    assert_eq!(scene.registered(&alice()), Err(Code::TooManyClients));
+}
+
+#[test]
+fn clients_of_nobody_in_particular_leave_places_to_those_who_are_somebody() {
+    let mut scene = Scene::new();
+    let first = scene.registered(&Claims::register(vec![])).unwrap();
+    let known = scene.hall.book().client(first).unwrap().clone();
+    for n in 1..NAMELESS_MAX {
+        let mut client = known.clone();
+        client.member.client_id = label(&n.to_string());
+        scene.hall.book.execute(Effect::Enter(LinkKey(1_000_000 + n as u128), Box::new(client)));
+    }
+    assert_eq!(scene.registered(&Claims::register(vec![])), Err(Code::ClientsFull));
+    scene.client("alice", vec![claim("sea")]);
+    scene.ask(first, json!({"type": "unregister"})).unwrap();
+    scene.registered(&Claims::register(vec![])).unwrap();
+    assert_eq!(scene.registered(&Claims::register(vec![])), Err(Code::ClientsFull));
 }
 
 #[test]
