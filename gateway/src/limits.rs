@@ -119,7 +119,7 @@ pub const CONNECTIONS_PER_CLIENT_MAX: usize = 16;
 pub const MESSAGE_LEN_MAX: usize = 16 * 1024;
 
 /// Messages that a client may send at once, and the time after which it may send another; changes of what others see of
-/// it are counted with them, and so is joining. Faster than people write, and enough for an application's own signals.
+/// it are counted with them, and so are joining and renewing. Faster than people write, and enough for an application's own signals.
 pub const MESSAGES_BURST: u32 = 50;
 pub const MESSAGE_EVERY: Duration = Duration::from_millis(50);
 

@@ -135,7 +135,7 @@ codes! {
     UpgradeRequired "upgradeRequired" 426 "Only a WebSocket is served here.",
     PreconditionRequired "preconditionRequired" 428 "PATCH needs an If-Match header.",
     TooManyClients "tooManyClients" 429 "A user has at most 256 clients.",
-    TooManyMessages "tooManyMessages" 429 "The client sends messages, or changes what others see of it, faster than 20 times a second.",
+    TooManyMessages "tooManyMessages" 429 "The client sends messages, joins, renews, or changes what others see of it, faster than 20 times a second.",
     TooManyRequests "tooManyRequests" 429 "Too many requests of this client wait to be answered, or they come faster than 100 a second.",
     ClientsFull "clientsFull" 503 "The gateway has no room for another client.",
     ChannelFull "channelFull" 503 "The channel has no room for another member.",

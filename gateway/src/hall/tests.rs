@@ -94,7 +94,9 @@ impl Scene {
         let entry = self.clients.get_mut(&client).unwrap();
         entry.0 += 1;
         let n = entry.0;
-        self.hall.handle(client, n, Ok(Asked { request, claims }), &fresh, self.now);
+        if self.hall.admit(client, n, Some(&request), self.now) {
+            self.hall.handle(client, n, Ok(Asked { request, claims }), &fresh);
+        }
         self.collect();
         n
     }

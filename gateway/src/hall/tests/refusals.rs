@@ -142,18 +142,36 @@ fn a_client_has_so_many_connections_and_messages() {
 }
 
 #[test]
-fn joining_again_and_again_is_counted_as_messages_are() {
+fn joining_and_renewing_again_and_again_are_counted_as_messages_are() {
+    for (kind, claims) in
+        [("join", Claims::join(claim("sea"))), ("renew", Claims::register(vec![claim("sea"), claim("lake")]))]
+    {
+        let mut scene = Scene::new();
+        let alice = scene.client("alice", vec![claim("sea")]);
+        let numbers: Vec<_> = (0..MESSAGES_BURST + 3)
+            .map(|_| {
+                let n = scene.put_at_once(alice, json!({"type": kind, "token": "t"}), Some(claims.clone()));
+                scene.deliver();
+                n
+            })
+            .collect();
+        let refused = numbers.into_iter().filter(|n| scene.answer(alice, *n) == Err("tooManyMessages".into()));
+        assert_eq!(refused.count(), 3, "{kind}");
+    }
+}
+
+#[test]
+fn who_may_not_ask_is_refused_before_its_token_is_looked_at() {
     let mut scene = Scene::new();
     let alice = scene.client("alice", vec![claim("sea")]);
-    let numbers: Vec<_> = (0..MESSAGES_BURST + 3)
-        .map(|_| {
-            let n = scene.put_at_once(alice, json!({"type": "join", "token": "t"}), Some(Claims::join(claim("sea"))));
-            scene.deliver();
-            n
-        })
-        .collect();
-    let refused = numbers.into_iter().filter(|n| scene.answer(alice, *n) == Err("tooManyMessages".into()));
-    assert_eq!(refused.count(), 3);
+    let renew = client::Request::Renew { token: "no token at all".into() };
+    let mut admitted = 0;
+    for n in 2..300 {
+        admitted += u32::from(scene.hall.admit(alice, n, Some(&renew), scene.now));
+        scene.deliver();
+    }
+    // Nobody has verified anything yet.
+    assert_eq!(admitted, MESSAGES_BURST);
 }
 
 #[test]
@@ -242,15 +260,12 @@ fn clients_of_nobody_in_particular_leave_places_to_those_who_are_somebody() {
 fn frames_that_break_the_rules_end_the_client() {
     let mut scene = Scene::new();
     for ends in [
-        |hall: &mut Hall, client, fresh: &Fresh| {
-            hall.handle(client, 3, Err(refuse(Code::RequestInvalid)), fresh, Instant::ORIGIN);
-        },
-        |hall: &mut Hall, client, _: &Fresh| hall.acknowledge(client, 99),
-        |hall: &mut Hall, client, _: &Fresh| hall.violate(client),
+        |hall: &mut Hall, client| assert!(!hall.admit(client, 3, None, Instant::ORIGIN)),
+        |hall: &mut Hall, client| hall.acknowledge(client, 99),
+        |hall: &mut Hall, client| hall.violate(client),
     ] {
         let alice = scene.client("alice", vec![claim("sea")]);
-        let fresh = scene.fresh();
-        ends(&mut scene.hall, alice, &fresh);
+        ends(&mut scene.hall, alice);
         assert_eq!(scene.heard(alice).last(), Some(&Told::Ended { reason: EndReason::ProtocolViolation }));
         assert_eq!((scene.hall.figures().clients, scene.hall.figures().channels), (0, 0));
         scene.clients.clear();
