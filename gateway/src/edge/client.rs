@@ -95,7 +95,7 @@ fn greet(shared: &Arc<Shared>, text: &str) -> Result<(Attendance, Option<Told>),
 }
 
 fn register(shared: &Arc<Shared>, token: &str, introduction: Introduction) -> Result<Attendance, Problem> {
-    let claims = request::claims(&shared.config.applications, token)?;
+    let claims = request::claims(&shared.applications(), token)?;
     let fresh = fresh()?;
     let mut floor = shared.floor();
     let socket = floor.number();
@@ -216,7 +216,7 @@ impl Attendance {
         let asked = request.and_then(|request| {
             let claims = match &request {
                 Ask::Join { token } | Ask::Renew { token } => {
-                    Some(request::claims(&self.shared.config.applications, token)?)
+                    Some(request::claims(&self.shared.applications(), token)?)
                 }
                 _ => None,
             };
