@@ -11,13 +11,13 @@ pub mod effects;
 mod figures;
 pub mod book;
 pub mod crowd;
+mod admission;
 pub mod clients;
 pub mod channels;
 pub mod messages;
 pub mod upstreams;
 pub mod downstreams;
 pub mod sessions;
-mod admission;
 mod carry;
 pub mod line;
 #[cfg(test)]
