@@ -7,6 +7,7 @@
 mod sequence;
 
 use super::Inspection;
+use super::bits::leb128;
 
 /// Reads the aggregation header and the headers of the packet's OBUs.
 pub(super) fn inspect(payload: &[u8]) -> Inspection {
@@ -111,18 +112,6 @@ impl<'a> Iterator for Elements<'a> {
         self.rest = rest;
         Some(element)
     }
-}
-
-/// AV1 4.10.5, for sizes that can occur in a packet: at most four bytes.
-fn leb128(bytes: &[u8]) -> Option<(usize, &[u8])> {
-    let mut value = 0;
-    for (index, &byte) in bytes.iter().take(4).enumerate() {
-        value |= usize::from(byte & 0x7f) << (7 * index);
-        if byte & 0x80 == 0 {
-            return Some((value, bytes.get(index + 1..)?));
-        }
-    }
-    None
 }
 
 const CONTINUES: u8 = 0x80;

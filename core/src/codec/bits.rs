@@ -65,6 +65,18 @@ impl<'a> Bits<'a> {
     }
 }
 
+/// AV1 4.10.5: a number in groups of seven bits, the lowest first, and what is behind it; at most four bytes of it.
+pub(super) fn leb128(bytes: &[u8]) -> Option<(usize, &[u8])> {
+    let mut value = 0;
+    for (index, &byte) in bytes.iter().take(4).enumerate() {
+        value |= usize::from(byte & 0x7f) << (7 * index);
+        if byte & 0x80 == 0 {
+            return Some((value, bytes.get(index + 1..)?));
+        }
+    }
+    None
+}
+
 /// The other way round, for tests.
 #[cfg(test)]
 pub(super) mod writer {

@@ -13,6 +13,8 @@ mod h264;
 mod h265;
 mod av1;
 mod dependency;
+pub mod allocation;
+pub mod red;
 mod grid;
 mod bits;
 
