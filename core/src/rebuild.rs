@@ -68,6 +68,24 @@ pub fn collect(header: &Header, packet: &[u8], ids: &Extensions) -> ArrayVec<u8,
     block
 }
 
+/// The data of an element of a block.
+pub fn element(block: &[u8], wanted: Extension) -> Option<&[u8]> {
+    Elements(block).find(|(extension, _)| *extension == wanted).map(|(_, data)| data)
+}
+
+/// Where the data of an element lies in a block.
+pub fn place_of(block: &[u8], wanted: Extension) -> Option<std::ops::Range<usize>> {
+    let mut at = 0;
+    for (extension, data) in Elements(block) {
+        let start = at + 2;
+        at = start + data.len();
+        if extension == wanted {
+            return Some(start..at);
+        }
+    }
+    None
+}
+
 /// Bytes that a block's elements take in the one-byte form behind a MID of one character and a transport sequence number, as
 /// nearly every header of video has them.
 pub fn extensions_len(block: &[u8]) -> usize {
@@ -351,6 +369,14 @@ mod tests {
         let form = Form::new(&ids(&[(Extension::AudioLevel, 1)], false), &Mid::new());
         let len = form.write(&fields(), &block, &mut out).unwrap();
         assert_eq!((&out[len - 4..len], out[len]), (&[0x11, 1, 2, 0][..], 0xff));
+    }
+
+    #[test]
+    fn an_element_of_a_block_is_found_where_it_lies() {
+        let block = [Extension::AudioLevel as u8, 1, 0x7f, Extension::DependencyDescriptor as u8, 3, 1, 2, 3];
+        assert_eq!(element(&block, Extension::DependencyDescriptor), Some(&[1, 2, 3][..]));
+        assert_eq!(place_of(&block, Extension::DependencyDescriptor), Some(5..8));
+        assert_eq!((place_of(&block, Extension::AudioLevel), place_of(&block, Extension::Mid)), (Some(2..3), None));
     }
 
     #[test]

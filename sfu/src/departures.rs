@@ -77,11 +77,11 @@ impl Departures {
         self.bytes
     }
 
-    /// Writes the number of the packet that is about to leave.
+    /// Writes the number of the packet that is about to leave, if its viewer reports on its transport and its form has room.
     #[inline]
-    pub(crate) fn number(&self, form: &Form, header: &mut [u8]) {
-        if form.is_numbered() {
-            form.number(header, self.next as u16);
+    pub(crate) fn number(departures: Option<&Self>, form: &Form, header: &mut [u8]) {
+        if let Some(departures) = departures.filter(|_| form.is_numbered()) {
+            form.number(header, departures.next as u16);
         }
     }
 

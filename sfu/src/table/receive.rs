@@ -90,6 +90,10 @@ impl SessionTable {
         let upstream = self.upstreams.at_mut(slot).ok_or(Discard::NotSending)?;
         let accepted = upstream.accept(arrival, &packet.header, packet.index, bytes, &mut self.tally)?;
         let session = upstream.session;
+        if upstream.take_changed() {
+            // Before the packet goes out: it may be the key frame that somebody turns to.
+            self.review_anew(now, slot);
+        }
         self.queue(now, session, Item::Packet { upstream: slot, accepted });
         self.arm_feedback(slot);
         Ok(())
