@@ -49,8 +49,10 @@ impl Stream {
         let Aim { track, target, .. } = self.had()?;
         let known = upstream.track(TrackKey::new(self.source()?.upstream, track))?;
         let candidate = Candidate::of(track, known);
-        let index = if target == TOP { candidate.targets.len() - 1 } else { usize::from(target) };
-        let layers = candidate.targets.get(index).copied().unwrap_or_default();
+        let active = (0..=u8::MAX).zip(candidate.targets).filter(|(at, _)| candidate.active.has(*at));
+        let highest = active.map(|(_, layers)| *layers).max();
+        let own = candidate.targets.get(usize::from(target)).copied();
+        let layers = if target == TOP { highest } else { own.min(highest) }.unwrap_or_default();
         Some(Got { at: Some((track, layers, candidate.size_at(layers.spatial))), reason: self.present_reason() })
     }
 

@@ -27,7 +27,7 @@ impl Stream {
         let tracks = upstream.tracks_of(section);
         let candidates: ArrayVec<_, ENCODINGS_MAX> =
             tracks.iter().map(|(at, track)| Candidate::of(*at, track)).collect();
-        let choice = choose(&candidates, &self.carried.wish, None, self.choice.aim);
+        let choice = choose(&candidates, &self.carried.wish, None, self.had());
         self.take_up(choice, upstream);
     }
 
