@@ -178,7 +178,13 @@ mod tests {
     #[test]
     fn pictures_are_closed_over_once_each_and_go_on_by_one_in_another_track() {
         let mut trail = Trail::default();
-        let numbers = |picture, tl0| Numbers { picture, picture_bits: 15, closes: true, tl0: Some(tl0), frame: Some(picture * 2) };
+        let numbers = |picture, tl0| Numbers {
+            picture,
+            picture_bits: 15,
+            closes: true,
+            tl0: Some(tl0),
+            frame: Some(picture * 2),
+        };
         trail.note(&numbers(40, 7), Shift::NONE);
         let once = trail.close_over(&numbers(41, 7), Shift::NONE);
         assert_eq!(trail.close_over(&numbers(41, 7), once), once, "its second packet");

@@ -3,6 +3,7 @@
 
 mod abuse;
 mod call;
+mod feedback_abuse;
 mod forwarding;
 mod guest;
 mod lifecycle;
@@ -10,3 +11,4 @@ mod meeting;
 mod network;
 mod nonces;
 mod overload;
+mod statistics;
