@@ -90,7 +90,7 @@ pub fn place_of(block: &[u8], wanted: Extension) -> Option<std::ops::Range<usize
 /// nearly every header of video has them.
 pub fn extensions_len(block: &[u8]) -> usize {
     let elements: usize = Elements(block).map(|(_, data)| 1 + data.len()).sum();
-    (2 + 3 + elements).next_multiple_of(4)
+    (NUMBER_LEN + 2 + elements).next_multiple_of(4)
 }
 
 /// How one outgoing stream dresses its packets: the MID they lead with, whether they are numbered on their transport, and the
@@ -99,30 +99,34 @@ pub fn extensions_len(block: &[u8]) -> usize {
 /// Made once per stream. Nearly every packet takes the one-byte form, which is written without looking twice.
 #[derive(Clone, Debug)]
 pub struct Form {
-    /// The MID as a finished element of the one-byte form, and behind it the place of the transport sequence number.
+    /// What leads in the one-byte form, finished: the place of the transport sequence number, and the MID.
     lead: [u8; LEAD_LEN_MAX],
     lead_len: u8,
-    number: Option<NumberPlace>,
+    is_numbered: bool,
     /// Whether the MID needs the two-byte form.
     long_lead: bool,
     mid: Mid,
     ids: Extensions,
 }
 
-/// Bytes of the longest MID element in the one-byte form, and of a transport sequence number: a whole number of words.
-const LEAD_LEN_MAX: usize = 20;
+/// Bytes of a transport sequence number's element and of the longest MID's, and as many more as make a whole number of words.
+const LEAD_LEN_MAX: usize = 24;
 
-/// Where the transport sequence number stands in a header, in either form.
-#[derive(Clone, Copy, Debug)]
-struct NumberPlace {
-    one_byte_at: u8,
-    two_byte_at: u8,
-}
+/// Bytes that a transport sequence number takes: an element of the two-byte form, or one of the other behind a byte of
+/// padding. So it stands at one place in either.
+const NUMBER_LEN: usize = 4;
+const NUMBER_AT: usize = FIXED_LEN + 4 + 2;
 
 impl Form {
     pub fn new(ids: &Extensions, mid: &Mid) -> Self {
-        let mut form =
-            Self { lead: [0; LEAD_LEN_MAX], lead_len: 0, number: None, long_lead: false, mid: *mid, ids: ids.clone() };
+        let mut form = Self {
+            lead: [0; LEAD_LEN_MAX],
+            lead_len: 0,
+            is_numbered: false,
+            long_lead: false,
+            mid: *mid,
+            ids: ids.clone(),
+        };
         let Some(id) = ids.id(Extension::Mid).filter(|_| !mid.is_empty()) else { return form };
         match form.lead.get_mut(..=mid.len()).filter(|_| fits(id, mid.as_bytes())) {
             Some(lead) => {
@@ -139,35 +143,27 @@ impl Form {
     pub fn numbered(ids: &Extensions, mid: &Mid) -> Self {
         let mut form = Self::new(ids, mid);
         let Some(id) = ids.id(Extension::TransportSequence).filter(|id| fits(*id, &UNNUMBERED)) else { return form };
-        let start = usize::from(form.lead_len);
-        if let Some(element) = form.lead.get_mut(start..=start + UNNUMBERED.len()) {
-            write_one_byte(id, &UNNUMBERED, element);
-            let lead_len = (start + element.len()) as u8;
-            let long_mid_len = if form.leads_with_mid() { 2 + mid.len() } else { 0 };
-            let body = FIXED_LEN + 4;
-            form.number = Some(NumberPlace {
-                one_byte_at: (body + start + 1) as u8,
-                two_byte_at: (body + long_mid_len + 2) as u8,
-            });
-            form.lead_len = lead_len;
-        }
+        form.is_numbered = true;
+        let mid_len = usize::from(form.lead_len);
+        form.lead.copy_within(..mid_len, NUMBER_LEN);
+        form.lead[0] = 0;
+        write_one_byte(id, &UNNUMBERED, &mut form.lead[1..NUMBER_LEN]);
+        form.lead_len = (NUMBER_LEN + mid_len) as u8;
         form
     }
 
     /// Whether packets of this form are numbered on their transport.
     #[inline]
     pub const fn is_numbered(&self) -> bool {
-        self.number.is_some()
+        self.is_numbered
     }
 
-    /// Writes a packet's transport sequence number into the header that `write` made of it, if this form has room for one.
+    /// Writes a packet's transport sequence number into the header that `write` made of it. To be called for numbered forms
+    /// alone.
     #[inline]
     pub fn number(&self, header: &mut [u8], number: u16) {
-        let Some(place) = self.number else { return };
-        // A numbered header has an extension, and so a profile.
-        let is_long = header.get(FIXED_LEN) == Some(&TWO_BYTE_PROFILE.to_be_bytes()[0]);
-        let at = usize::from(if is_long { place.two_byte_at } else { place.one_byte_at });
-        if let Some(slot) = header.get_mut(at..at + 2) {
+        debug_assert!(self.is_numbered, "the header has a place for a number");
+        if let Some(slot) = header.get_mut(NUMBER_AT..NUMBER_AT + 2) {
             slot.copy_from_slice(&number.to_be_bytes());
         }
     }
@@ -222,9 +218,9 @@ impl Form {
     fn write_long(&self, block: &[u8], out: &mut [u8]) -> Option<usize> {
         let (head, body) = out.split_first_chunk_mut::<4>()?;
         let lead = self.leads_with_mid().then_some((Extension::Mid, self.mid.as_bytes()));
-        let number = self.number.map(|_| (Extension::TransportSequence, &UNNUMBERED[..]));
+        let number = self.is_numbered.then_some((Extension::TransportSequence, &UNNUMBERED[..]));
         let mut len = 0;
-        for (extension, data) in lead.into_iter().chain(number).chain(Elements(block)) {
+        for (extension, data) in number.into_iter().chain(lead).chain(Elements(block)) {
             let Some(id) = self.ids.id(extension) else { continue };
             let (start, rest) = body.get_mut(len..len + 2 + data.len())?.split_at_mut(2);
             start.copy_from_slice(&[id, data.len() as u8]);
@@ -259,9 +255,10 @@ fn finish(profile: u16, len: usize, head: &mut [u8; 4], body: &mut [u8]) -> Opti
         return Some(0);
     }
     let padded = len.next_multiple_of(4);
-    for byte in body.get_mut(len..padded)? {
-        *byte = 0;
-    }
+    // The last word, with zeros for what is too much of it. Nothing is written behind it: a header may be written once more
+    // when its payload is there already.
+    let last = body.get_mut(padded - 4..padded)?.first_chunk_mut::<4>()?;
+    *last = (u32::from_be_bytes(*last) & u32::MAX << (8 * (padded - len))).to_be_bytes();
     let ([p0, p1], [w0, w1]) = (profile.to_be_bytes(), ((padded / 4) as u16).to_be_bytes());
     *head = [p0, p1, w0, w1];
     Some(4 + padded)
@@ -331,15 +328,7 @@ mod tests {
     }
 
     #[test]
-    fn an_element_of_a_block_is_found_where_it_lies() {
-        let block = [Extension::AudioLevel as u8, 1, 0x7f, Extension::DependencyDescriptor as u8, 3, 1, 2, 3];
-        assert_eq!(element(&block, Extension::DependencyDescriptor), Some(&[1, 2, 3][..]));
-        assert_eq!(place_of(&block, Extension::DependencyDescriptor), Some(5..8));
-        assert_eq!((place_of(&block, Extension::AudioLevel), place_of(&block, Extension::Mid)), (Some(2..3), None));
-    }
-
-    #[test]
-    fn a_transport_number_is_written_behind_the_mid_in_either_form() {
+    fn a_transport_number_is_written_before_the_mid_in_either_form() {
         let mut block = vec![Extension::DependencyDescriptor as u8, 40];
         block.extend([5; 40]);
         let all = [(Extension::Mid, 2), (Extension::TransportSequence, 7), (Extension::DependencyDescriptor, 3)];
@@ -352,7 +341,8 @@ mod tests {
             form.number(&mut out[..len], 0x1234);
             let elements: Vec<_> = Header::parse(&out[..len]).unwrap().extensions(&out).collect();
             assert_eq!(elements.len(), expected, "{elements:?}");
-            assert_eq!(elements[usize::from(!mid.is_empty())], (7, &[0x12, 0x34][..]));
+            assert_eq!(elements[0], (7, &[0x12, 0x34][..]));
+            assert!(mid.is_empty() || elements[1] == (2, mid.as_bytes()));
         }
     }
 
@@ -368,8 +358,25 @@ mod tests {
         );
         let len = longest.write(&fields(), &[], &mut out).unwrap();
         longest.number(&mut out[..len], 9);
-        let number = Header::parse(&out).unwrap().extensions(&out).last();
+        let number = Header::parse(&out).unwrap().extensions(&out).next();
         assert_eq!((len, number), (out.len(), Some((1, &[0, 9][..]))));
+    }
+
+    #[test]
+    fn nothing_is_written_behind_the_header() {
+        let block = [Extension::AudioLevel as u8, 2, 1, 2];
+        let mut out = [0xff; HEADER_LEN_MAX];
+        let form = Form::new(&ids(&[(Extension::AudioLevel, 1)], false), &Mid::new());
+        let len = form.write(&fields(), &block, &mut out).unwrap();
+        assert_eq!((&out[len - 4..len], out[len]), (&[0x11, 1, 2, 0][..], 0xff));
+    }
+
+    #[test]
+    fn an_element_of_a_block_is_found_where_it_lies() {
+        let block = [Extension::AudioLevel as u8, 1, 0x7f, Extension::DependencyDescriptor as u8, 3, 1, 2, 3];
+        assert_eq!(element(&block, Extension::DependencyDescriptor), Some(&[1, 2, 3][..]));
+        assert_eq!(place_of(&block, Extension::DependencyDescriptor), Some(5..8));
+        assert_eq!((place_of(&block, Extension::AudioLevel), place_of(&block, Extension::Mid)), (Some(2..3), None));
     }
 
     #[test]

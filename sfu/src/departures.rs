@@ -22,7 +22,7 @@ const RING_LEN: usize = 512;
 const FIRST: u64 = 1 << 16;
 
 /// No path holds one packet this much longer than another: a feedback that says so has no clock.
-const VARIATION_MAX: Duration = Duration::from_secs(5);
+const VARIATION_MAX_US: u64 = 5_000_000;
 
 /// Packets that are handed over at once.
 pub(crate) const ARRIVED_LEN: usize = 64;
@@ -50,10 +50,10 @@ pub(crate) struct Departures {
     places: [Place; RING_LEN],
 }
 
-/// A packet that left: its time in microseconds, modulo 2^32, its length, and what is known of it.
+/// A packet that left: its time in units of 1,024 ns, modulo 2^32, its length, and what is known of it.
 #[derive(Clone, Copy, Debug)]
 struct Place {
-    sent_us: u32,
+    sent_1024ns: u32,
     bytes: u16,
     fate: Fate,
 }
@@ -68,7 +68,7 @@ enum Fate {
 
 impl Departures {
     pub(crate) fn new() -> Box<Self> {
-        let empty = Place { sent_us: 0, bytes: 0, fate: Fate::Unknown };
+        let empty = Place { sent_1024ns: 0, bytes: 0, fate: Fate::Unknown };
         Box::new(Self { next: FIRST, bytes: 0, clock_250us: None, places: [empty; RING_LEN] })
     }
 
@@ -77,22 +77,25 @@ impl Departures {
         self.bytes
     }
 
-    /// Writes the number of the packet that is about to leave.
+    /// Writes the number of the packet that is about to leave, if its viewer reports on its transport and its form has room.
     #[inline]
-    pub(crate) fn number(&self, form: &Form, header: &mut [u8]) {
-        form.number(header, self.next as u16);
+    pub(crate) fn number(departures: Option<&Self>, form: &Form, header: &mut [u8]) {
+        if let Some(departures) = departures.filter(|_| form.is_numbered()) {
+            form.number(header, departures.next as u16);
+        }
     }
 
     /// The packet that was numbered last has left.
     #[inline]
     pub(crate) fn note(&mut self, now: Instant, len: usize) {
-        self.places[place(self.next)] = Place { sent_us: micros(now), bytes: len as u16, fate: Fate::Unknown };
+        self.places[place(self.next)] = Place { sent_1024ns: units(now), bytes: len as u16, fate: Fate::Unknown };
         self.bytes += len as u64;
         self.next += 1;
     }
 
     /// Joins a feedback with what left; `take` gets what is news, in the order of the numbers, and not more than
-    /// [`ARRIVED_LEN`] at once. Feedback on packets that never left, or by a clock that cannot be, is refused whole.
+    /// [`ARRIVED_LEN`] at once. Feedback on packets that never left is refused whole; one by a clock that cannot be, from
+    /// there on.
     pub(crate) fn hear(
         &mut self,
         now: Instant,
@@ -100,14 +103,19 @@ impl Departures {
         mut take: impl FnMut(&[Arrived]),
     ) -> Result<(), Discard> {
         let base = rtp::extend_sequence(self.next - 1, feedback.base_sequence);
-        if base + u64::from(feedback.status_count) > self.next || !self.has_a_clock(now, base, feedback) {
+        if base + u64::from(feedback.status_count) > self.next {
             return Err(Discard::FeedbackImplausible);
         }
         let reference = self.reference(feedback.reference_time_64ms);
         self.clock_250us = Some(reference);
         let mut news = ArrayVec::<Arrived, ARRIVED_LEN>::new();
+        let mut path = None;
         for (number, arrival) in arrivals(base, reference, feedback) {
-            news.extend(self.learn(now, number, arrival));
+            let Some(one) = self.learn(now, number, arrival) else { continue };
+            if !is_of(&mut path, &one) {
+                return Err(Discard::FeedbackImplausible);
+            }
+            news.push(one);
             if news.is_full() {
                 take(&news);
                 news.clear();
@@ -128,19 +136,7 @@ impl Departures {
             return None;
         }
         place.fate = fate;
-        Some(Arrived { sent: sent(now, place.sent_us), bytes: place.bytes, arrival_250us, was_lost })
-    }
-
-    /// Whether all arrivals are as far apart as the packets left, give or take what a path may hold them.
-    fn has_a_clock(&mut self, now: Instant, base: u64, feedback: &TransportFeedback<'_>) -> bool {
-        let mut least_and_most = None;
-        for (number, arrival) in arrivals(base, 0, feedback) {
-            let (Some(arrival), Some(place)) = (arrival, self.place_of(number)) else { continue };
-            let held_us = arrival * 250 + now.since(sent(now, place.sent_us)).as_micros() as i64;
-            let (least, most) = least_and_most.unwrap_or((held_us, held_us));
-            least_and_most = Some((least.min(held_us), most.max(held_us)));
-        }
-        least_and_most.is_none_or(|(least, most)| most - least <= VARIATION_MAX.as_micros() as i64)
+        Some(Arrived { sent: sent(now, place.sent_1024ns), bytes: place.bytes, arrival_250us, was_lost })
     }
 
     /// Where a packet is remembered, if it left and was not forgotten.
@@ -173,17 +169,26 @@ fn arrivals<'a>(
     })
 }
 
+/// Whether a packet took about as long as the first one that arrived, whose time on the path (by two clocks) `path` is.
+fn is_of(path: &mut Option<i64>, one: &Arrived) -> bool {
+    let Some(arrival) = one.arrival_250us else { return true };
+    let held_us = arrival * 250 - (one.sent.nanos() / 1000) as i64;
+    let first = *path.get_or_insert(held_us);
+    first.abs_diff(held_us) <= VARIATION_MAX_US
+}
+
 const fn place(number: u64) -> usize {
     (number % RING_LEN as u64) as usize
 }
 
-const fn micros(at: Instant) -> u32 {
-    (at.nanos() / 1000) as u32
+/// A shift where microseconds would take a division, for each packet.
+const fn units(at: Instant) -> u32 {
+    (at.nanos() >> 10) as u32
 }
 
 /// When a packet left, less than an hour ago.
-fn sent(now: Instant, sent_us: u32) -> Instant {
-    now - Duration::from_micros(micros(now).wrapping_sub(sent_us).into())
+fn sent(now: Instant, sent_1024ns: u32) -> Instant {
+    now - Duration::from_nanos(u64::from(units(now).wrapping_sub(sent_1024ns)) << 10)
 }
 
 #[cfg(test)]
@@ -220,7 +225,7 @@ mod tests {
         let mut departures = departed(4);
         let first = hear(&mut departures, 0, &[Some(400), None, Some(408)]).unwrap();
         let told: Vec<_> =
-            first.iter().map(|one| (one.sent.nanos() / 1_000_000, one.bytes, one.arrival_250us)).collect();
+            first.iter().map(|one| ((one.sent.nanos() + 1_024) / 1_000_000, one.bytes, one.arrival_250us)).collect();
         assert_eq!(told, [(1_000, 1_000, Some(400)), (1_001, 1_001, None), (1_002, 1_002, Some(408))]);
         assert_eq!(hear(&mut departures, 0, &[Some(400), None, Some(408)]), Ok(Vec::new()));
         let late = hear(&mut departures, 1, &[Some(420), None]).unwrap();
@@ -241,7 +246,7 @@ mod tests {
     #[test]
     fn a_clock_that_cannot_be_is_not_believed_and_one_of_another_origin_is() {
         let mut departures = departed(3);
-        assert_eq!(hear(&mut departures, 0, &[Some(40_000), Some(10_000)]), Err(Discard::FeedbackImplausible));
+        assert_eq!(hear(&mut departed(3), 0, &[Some(40_000), Some(10_000)]), Err(Discard::FeedbackImplausible));
         let origin = u32::MAX - 3;
         let news = hear(&mut departures, 0, &[Some(origin), Some(origin.wrapping_add(8))]).unwrap();
         let [before, after] = [0, 1].map(|at: usize| news[at].arrival_250us.unwrap());

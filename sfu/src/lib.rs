@@ -25,6 +25,7 @@ mod paths;
 mod roll;
 mod round;
 mod session;
+mod statistics;
 mod table;
 mod timers;
 mod upstream;

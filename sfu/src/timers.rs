@@ -18,6 +18,8 @@ pub(crate) enum Reason {
     Feedback,
     /// Packets of the publisher have arrived of which it was not told (transport-wide feedback).
     Arrivals,
+    /// The connection is observed, and a second is over.
+    Observation,
     /// It is time to look who wants what of the upstream's layers.
     Review,
 }

@@ -14,6 +14,7 @@ mod choice;
 mod turning;
 mod layer;
 mod others;
+mod account;
 mod credit;
 mod recent;
 mod repair;
@@ -276,7 +277,10 @@ impl Downstream {
 
     /// Reads a viewer's reception report: the round trip follows from the sender report that it answers, and is returned then.
     pub(crate) fn read_report(&mut self, now: Instant, report: &Report) -> Option<Duration> {
-        let sample = self.streams.get(self.position(report.ssrc)?)?.round_trip(now, report)?;
+        let at = self.position(report.ssrc)?;
+        let stream = self.streams.get_mut(at)?;
+        stream.note_report(report);
+        let sample = stream.round_trip(now, report)?;
         self.round_trip = (self.round_trip * 7 + sample) / 8;
         Some(self.round_trip)
     }

@@ -80,7 +80,8 @@ impl Stream {
     ) -> Result<usize, Discard> {
         let tail_len = packet.body.len() + way.outbound.rtp_overhead();
         let out = way.egress.reserve(&way.path, HEADER_LEN_MAX + tail_len).ok_or(Discard::EgressFull)?;
-        let header_len = self.write_header(fields, packet.extensions, way.departures.as_deref(), out)?;
+        let header_len = self.write_header(fields, packet.extensions, out)?;
+        Departures::number(way.departures.as_deref(), &self.form, out);
         let out = out.get_mut(..header_len + tail_len).ok_or(Discard::TooLarge)?;
         let len = way.outbound.seal_rtp(outgoing, header_len, packet.body, out)?;
         way.commit(&self.form, len);
@@ -95,14 +96,8 @@ impl Stream {
     ) -> Result<usize, Discard> {
         let tail_len = packet.body.len() + way.outbound.rtp_overhead();
         let out = way.egress.reserve(&way.path, HEADER_LEN_MAX + tail_len).ok_or(Discard::EgressFull)?;
-        let header_len = self.write_renumbered(
-            numbered,
-            &numbered.fields,
-            (&[], packet.body),
-            packet,
-            way.departures.as_deref(),
-            out,
-        )?;
+        let header_len = self.write_renumbered(numbered, &numbered.fields, (&[], packet.body), packet, out)?;
+        Departures::number(way.departures.as_deref(), &self.form, out);
         let out = out.get_mut(..header_len + tail_len).ok_or(Discard::TooLarge)?;
         let len = way.outbound.seal_rtp_in_place(numbered.sequence, header_len, packet.body.len(), out)?;
         way.commit(&self.form, len);
@@ -126,8 +121,8 @@ impl Stream {
         let out = way.egress.reserve(&way.path, HEADER_LEN_MAX + body_len + overhead).ok_or(Discard::EgressFull)?;
         let fields = Fields { payload_type, ssrc, sequence: self.rtx_next as u16, padded: false, ..original.fields };
         let osn = (original.sequence as u16).to_be_bytes();
-        let header_len =
-            self.write_renumbered(original, &fields, (&osn, payload), &again, way.departures.as_deref(), out)?;
+        let header_len = self.write_renumbered(original, &fields, (&osn, payload), &again, out)?;
+        Departures::number(way.departures.as_deref(), &self.form, out);
         let out = out.get_mut(..header_len + body_len + overhead).ok_or(Discard::TooLarge)?;
         let len = way.outbound.seal_rtp_in_place(self.rtx_next, header_len, body_len, out)?;
         self.rtx_next += 1;
@@ -143,10 +138,9 @@ impl Stream {
         fields: &Fields,
         (between, body): (&[u8], &[u8]),
         packet: &Stored<'_>,
-        departures: Option<&Departures>,
         out: &mut [u8],
     ) -> Result<usize, Discard> {
-        let header_len = self.write_header(fields, packet.extensions, departures, out)?;
+        let header_len = self.write_header(fields, packet.extensions, out)?;
         let rest = out.get_mut(header_len..).ok_or(Discard::TooLarge)?;
         let (front, rest) = rest.split_at_mut_checked(between.len()).ok_or(Discard::TooLarge)?;
         front.copy_from_slice(between);
@@ -163,22 +157,12 @@ impl Stream {
         let block = copy.get_mut(..packet.extensions.len()).ok_or(Discard::TooLarge)?;
         block.copy_from_slice(packet.extensions);
         codec::renumber(numbered.codec, payload, block.get_mut(place), numbered.shift);
-        self.write_header(fields, block, departures, out)
+        self.write_header(fields, block, out)
     }
 
     /// Writes a packet's header with this viewer's extension ids; returns its length.
     #[inline]
-    fn write_header(
-        &self,
-        fields: &Fields,
-        extensions: &[u8],
-        departures: Option<&Departures>,
-        out: &mut [u8],
-    ) -> Result<usize, Discard> {
-        let len = self.form.write(fields, extensions, out).ok_or(Discard::TooLarge)?;
-        if let Some(departures) = departures {
-            departures.number(&self.form, out);
-        }
-        Ok(len)
+    fn write_header(&self, fields: &Fields, extensions: &[u8], out: &mut [u8]) -> Result<usize, Discard> {
+        self.form.write(fields, extensions, out).ok_or(Discard::TooLarge)
     }
 }

@@ -19,6 +19,7 @@ use tidewire_core::rtcp::{Report, SenderInfo};
 use tidewire_core::rtp;
 use tidewire_core::time::{Instant, Ntp};
 
+use super::account::Reported;
 use super::choice::{Aim, Choice};
 use super::course::{Course, Mapped, Stage};
 use super::layer::Told;
@@ -42,6 +43,7 @@ pub(crate) struct Stream {
     pub(super) form: Form,
     pub(super) kind: Kind,
     pub(super) rtx_ssrc: Option<u32>,
+    pub(super) feedback: Reported,
     /// Next sequence number of the retransmission stream, extended.
     pub(super) rtx_next: u64,
     /// The present leg; none before the first packet of a publisher.
@@ -76,7 +78,7 @@ pub(super) struct Source {
 #[derive(Clone, Copy, Debug)]
 struct Playable {
     mapped: Mapped,
-    clock_rate: u32,
+    pub(super) clock_rate: u32,
     codec: Codec,
 }
 
@@ -96,6 +98,7 @@ impl Stream {
             form: form(media, source.rtx),
             kind: media.kind,
             rtx_ssrc: source.rtx,
+            feedback: Reported::default(),
             rtx_next: random.below(FIRST_SEQUENCE_MAX),
             leg: None,
             trail: None,

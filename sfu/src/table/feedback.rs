@@ -69,7 +69,7 @@ impl SessionTable {
                 }
             }
             // A viewer's goodbye says nothing that its consent does not say better.
-            Packet::Goodbye { .. } | Packet::Other => {}
+            Packet::Goodbye { .. } | Packet::Answers { .. } | Packet::Other => {}
         }
     }
 
@@ -127,6 +127,9 @@ impl SessionTable {
     /// A viewer's decoder needs a key frame of what it gets as `media`.
     fn wish(&mut self, now: Instant, slot: u32, media: u32) {
         self.tally.count(Counter::KeyFrameRequestsReceived);
+        if let Some(Role::Downstream(downstream)) = self.connections.at_mut(slot).map(|one| &mut one.role) {
+            downstream.note_key_frame_request(media);
+        }
         match self.track_behind(slot, media) {
             Some(key) => self.want_key_frame(now, key.upstream(), key.track()),
             None => self.tally.discard(Discard::UnknownSsrc),

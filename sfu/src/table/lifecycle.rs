@@ -126,6 +126,7 @@ impl SessionTable {
         if let Some((mut way, Role::Downstream(downstream))) = connection.way(now, egress) {
             downstream.say_goodbye(&mut way);
         }
+        self.observations.take(id.slot);
         for path in connection.ice.paths() {
             self.paths.unbind(&path, id.slot);
         }

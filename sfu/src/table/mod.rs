@@ -1,13 +1,14 @@
 //! The table of a shard's connections, sessions and upstreams: the pure machine behind its sockets.
 //!
 //! Parts in their own files: `receive` takes datagrams, `arrivals` tells publishers of them, `feedback` reads RTCP, `lifecycle`
-//! opens, connects and closes, `layers` has viewers choose, `slots` is where connections live. This file holds the state and
-//! the order of things in a turn.
+//! opens, connects and closes, `layers` has viewers choose, `slots` is where connections live. This file holds the state and the
+//! order of things in a turn.
 
 mod arrivals;
 mod feedback;
 mod layers;
 mod lifecycle;
+mod observation;
 mod receive;
 pub(crate) mod slots;
 
@@ -23,6 +24,7 @@ use tidewire_core::random::Seeded;
 use tidewire_core::rtcp::Writer;
 use tidewire_core::time::Instant;
 
+use self::observation::Observation;
 use self::slots::Slots;
 use crate::arrivals::Arrivals;
 use crate::command::{Command, Event, SessionId};
@@ -58,6 +60,8 @@ pub struct SessionTable {
     upstreams: Slots<Upstream>,
     /// When publishers' packets arrived, under their connections' slots.
     arrivals: Slots<Arrivals>,
+    /// Of connections that are observed.
+    observations: Slots<Box<Observation>>,
     /// What viewers report, under their connections' slots.
     deliveries: Slots<Delivery>,
     sessions: Slots<Session>,
@@ -86,6 +90,7 @@ impl SessionTable {
             connections: Slots::default(),
             upstreams: Slots::default(),
             arrivals: Slots::default(),
+            observations: Slots::default(),
             deliveries: Slots::default(),
             sessions: Slots::default(),
             paths: PathIndex::new(random.next_u64()),
@@ -197,7 +202,7 @@ impl Machine for SessionTable {
                 self.change_downstream(now, connection, &ended, begun, egress);
             }
             Command::Prefer { connection, wishes } => self.prefer(now, connection, &wishes, egress),
-            Command::Observe { .. } => {}
+            Command::Observe { connection, seconds } => self.observe(now, connection, seconds),
             Command::Restart { connection, local, remote } => {
                 if let Some(connection) = self.connection(connection) {
                     connection.ice.restart(local, remote);
@@ -224,6 +229,7 @@ impl Machine for SessionTable {
                 Reason::Consent => self.consent_timeout(now, at, timer.connection, egress),
                 Reason::Arrivals => self.arrivals_timeout(now, at, timer.connection, egress),
                 Reason::Feedback => self.feedback_timeout(now, at, timer.connection, egress),
+                Reason::Observation => self.observation_timeout(now, at, timer.connection),
                 Reason::Review => self.review_timeout(now, at, timer.connection),
             }
         }
