@@ -274,7 +274,7 @@ fn start_shard(
     let tell = tell.clone();
     let handle = tidewire_net::spawn(
         &config,
-        move |_| SessionTable::new(TableConfig { shard, secret, seed }),
+        move |_| SessionTable::new(TableConfig { shard, secret, seed, loudest: 0 }),
         |progress| {
             let sender = pool.sender_for(shard, progress);
             move |request| sender.send(request)

@@ -5,7 +5,7 @@
 //! names connections, and speaks to the tables in commands. Neither reads a clock or opens a socket.
 //!
 //! In the order of a packet's way: `table` (which connection?), `connection` (authentic?), `upstream` (which stream, and
-//! is it new?), `fanout` (to whom, within what budget?), `downstream` (under which numbers?).
+//! is it new?), `speakers` (is it among the loudest?), `fanout` (to whom, within what budget?), `downstream` (under which numbers?).
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod command;
@@ -21,6 +21,7 @@ mod paths;
 mod roll;
 mod round;
 mod session;
+mod speakers;
 mod table;
 mod timers;
 mod upstream;

@@ -16,7 +16,7 @@ use crate::downstream::{Downstream, Forwarded, Way};
 use crate::fanout::Item;
 use crate::level::level;
 use crate::table::slots::Slots;
-use crate::upstream::{SenderReport, TrackKey, Upstream};
+use crate::upstream::{SenderReport, Track, TrackKey, Upstream};
 
 /// What a fan-out works on: the table's parts, lent for one slice.
 pub(crate) struct Floor<'a, E> {
@@ -131,6 +131,7 @@ impl View<'_> {
 struct PacketView<'a> {
     track: TrackKey,
     epoch: u32,
+    resumed_at: u64,
     stored: Stored<'a>,
     /// The track's last sender report, for whoever starts with this packet.
     report: Option<&'a SenderReport>,
@@ -159,7 +160,8 @@ fn view<'a>(item: &Item, upstreams: &'a Slots<Upstream>) -> Option<View<'a>> {
             let key = TrackKey::new(upstream, accepted.track);
             let track = found(key).filter(|track| track.epoch == accepted.epoch)?;
             let stored = track.ring.get(accepted.sequence)?;
-            Some(View::Packet(PacketView { track: key, epoch: track.epoch, stored, report: track.report.as_ref() }))
+            let Track { epoch, resumed_at, .. } = *track;
+            Some(View::Packet(PacketView { track: key, epoch, resumed_at, stored, report: track.report.as_ref() }))
         }
         Item::Report { upstream, track } => {
             let key = TrackKey::new(upstream, track);
@@ -195,7 +197,7 @@ impl PacketView<'_> {
         tally: &mut Tally,
         starved: &mut Starved,
     ) -> bool {
-        match downstream.forward(self.track, self.epoch, &self.stored, way) {
+        match downstream.forward(self.track, self.epoch, self.resumed_at, &self.stored, way) {
             Ok(Forwarded::NotMine) => return false,
             Ok(Forwarded::Sent) => {}
             Ok(Forwarded::Started) => {

@@ -1,4 +1,4 @@
-//! Deadlines of a shard's connections, each with its reason.
+//! Deadlines of a shard's connections and sessions, each with its reason.
 //!
 //! A heap of (time, timer); what is rearmed earlier leaves its older entry behind, which is recognised when it fires
 //! since the owner no longer expects it at that time. So arming is a push and nothing is ever searched for.
@@ -9,19 +9,17 @@ use std::collections::BinaryHeap;
 use tidewire_core::id::ConnectionId;
 use tidewire_core::time::Instant;
 
-/// Why a timer fires.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Reason {
-    /// The client's consent may have run out.
-    Consent,
-    /// The upstream has something to tell its publisher: a report, a NACK, a key frame request.
-    Feedback,
-}
+use crate::command::SessionId;
 
+/// Whose time has come, and for what.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Timer {
-    pub(crate) connection: ConnectionId,
-    pub(crate) reason: Reason,
+pub(crate) enum Timer {
+    /// The client's consent may have run out.
+    Consent(ConnectionId),
+    /// The upstream has something to tell its publisher: a report, a NACK, a key frame request.
+    Feedback(ConnectionId),
+    /// Somebody who spoke in the session may have fallen silent, or others than before may be told of.
+    Speakers(SessionId),
 }
 
 /// When a timer's owner expects it next.
@@ -62,7 +60,7 @@ mod tests {
     #[test]
     fn an_earlier_deadline_overtakes_and_a_later_one_is_no_entry() {
         let mut timers = Timers::default();
-        let timer = Timer { connection: ConnectionId { slot: 1, generation: 0 }, reason: Reason::Feedback };
+        let timer = Timer::Feedback(ConnectionId { slot: 1, generation: 0 });
         let mut armed = None;
         timers.arm(timer, Instant::from_millis(20), &mut armed);
         timers.arm(timer, Instant::from_millis(30), &mut armed);

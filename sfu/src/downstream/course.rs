@@ -101,6 +101,20 @@ impl Course {
         self.stage = Stage::Running;
     }
 
+    /// Whether something before the packet was sent to no viewer, and this viewer's numbers do not know it yet.
+    #[inline]
+    pub(super) const fn is_broken(&self, resumed_at: u64, packet: &Stored<'_>) -> bool {
+        self.first < resumed_at && packet.sequence >= resumed_at
+    }
+
+    /// Goes on with this packet as with the next one, so that nobody asks for what lies before it. Timestamps stay as they are: to
+    /// the viewer it was a silence.
+    #[cold]
+    pub(super) fn close_over(&mut self, packet: &Stored<'_>) {
+        self.first = packet.sequence;
+        self.shift = self.next.wrapping_sub(packet.sequence);
+    }
+
     /// The numbers of a packet of the present track.
     #[inline]
     pub(super) fn number(&self, packet: &Stored<'_>, format: Mapped) -> Result<Numbered, Discard> {

@@ -151,17 +151,19 @@ impl Downstream {
         self.streams.get_mut(at)
     }
 
-    /// Sends one packet on; `epoch` says which of the track's streams it is from.
+    /// Sends one packet on; `epoch` says which of the track's streams it is from, `resumed_at` with which packet of it the track
+    /// was last heard again.
     #[inline]
     pub(crate) fn forward<E: Egress>(
         &mut self,
         key: TrackKey,
         epoch: u32,
+        resumed_at: u64,
         packet: &Stored<'_>,
         way: &mut Way<'_, E>,
     ) -> Result<Forwarded, Discard> {
         let Some(stream) = self.stream_of(key) else { return Ok(Forwarded::NotMine) };
-        let sent = stream.forward(epoch, packet, way)?;
+        let sent = stream.forward(epoch, resumed_at, packet, way)?;
         self.credit.earn(sent.len);
         Ok(if sent.started { Forwarded::Started } else { Forwarded::Sent })
     }

@@ -121,9 +121,13 @@ impl Stream {
     pub(super) fn forward<E: Egress>(
         &mut self,
         epoch: u32,
+        resumed_at: u64,
         packet: &Stored<'_>,
         way: &mut Way<'_, E>,
     ) -> Result<Sent, Discard> {
+        if self.course.is_broken(resumed_at, packet) {
+            self.course.close_over(packet);
+        }
         let started = !self.course.is_under_way(epoch, packet) && self.begin(epoch, packet, way.now)?;
         let numbered = self.course.number(packet, self.course.format)?;
         let len = self.seal(&numbered, packet, way)?;

@@ -1,12 +1,13 @@
 //! The table of a shard's connections, sessions and upstreams: the pure machine behind its sockets.
 //!
-//! Parts in their own files: `receive` takes datagrams, `feedback` reads RTCP, `lifecycle` opens, connects and closes,
-//! `slots` is where connections live. This file holds the state and the order of things in a turn.
+//! Parts in their own files: `receive` takes datagrams, `speakers` listens to audio, `feedback` reads RTCP, `lifecycle` opens,
+//! connects and closes, `slots` is where connections live. This file holds the state and the order of things in a turn.
 
 mod feedback;
 mod lifecycle;
 mod receive;
 pub(crate) mod slots;
+mod speakers;
 
 use std::collections::VecDeque;
 
@@ -28,7 +29,7 @@ use crate::fanout::Item;
 use crate::paths::PathIndex;
 use crate::round::Floor;
 use crate::session::Session;
-use crate::timers::{Reason, Timer, Timers};
+use crate::timers::{Timer, Timers};
 use crate::upstream::Upstream;
 
 /// The canonical name under which the server itself reports to publishers.
@@ -42,6 +43,9 @@ pub struct TableConfig {
     pub secret: [u8; 16],
     /// Start of the table's own randomness: first sequence numbers, feedback SSRCs, hashing.
     pub seed: u64,
+    /// How many audio tracks of a session are forwarded at a time: the loudest. 0 for all of them, and at most
+    /// [`LOUDEST_MAX`](crate::limits::LOUDEST_MAX).
+    pub loudest: usize,
 }
 
 /// See the module's description.
@@ -56,6 +60,8 @@ pub struct SessionTable {
     sessions: Slots<Session>,
     paths: PathIndex,
     timers: Timers,
+    /// Audio tracks of a session that are forwarded at a time; 0 for all.
+    loudest: usize,
     /// Sessions with something to forward.
     queued: VecDeque<SessionId>,
     /// Whether the last slice left a fan-out that waits for too long.
@@ -80,6 +86,7 @@ impl SessionTable {
             sessions: Slots::default(),
             paths: PathIndex::new(random.next_u64()),
             timers: Timers::default(),
+            loudest: config.loudest,
             queued: VecDeque::new(),
             behind: false,
             events: VecDeque::new(),
@@ -130,15 +137,13 @@ impl SessionTable {
             return;
         };
         if connection.protection.is_some() {
-            let timer = Timer { connection: connection.id, reason: Reason::Feedback };
-            self.timers.arm(timer, upstream.deadline(), &mut upstream.armed);
+            self.timers.arm(Timer::Feedback(connection.id), upstream.deadline(), &mut upstream.armed);
         }
     }
 
     fn arm_consent(&mut self, slot: u32) {
         if let Some(connection) = self.connections.at_mut(slot) {
-            let timer = Timer { connection: connection.id, reason: Reason::Consent };
-            self.timers.arm(timer, connection.ice.consent_deadline(), &mut connection.consent);
+            self.timers.arm(Timer::Consent(connection.id), connection.ice.consent_deadline(), &mut connection.consent);
         }
     }
 
@@ -208,9 +213,10 @@ impl Machine for SessionTable {
 
     fn handle_timeout<E: Egress>(&mut self, now: Instant, egress: &mut E) {
         while let Some((at, timer)) = self.timers.pop(now) {
-            match timer.reason {
-                Reason::Consent => self.consent_timeout(now, at, timer.connection, egress),
-                Reason::Feedback => self.feedback_timeout(now, at, timer.connection, egress),
+            match timer {
+                Timer::Consent(connection) => self.consent_timeout(now, at, connection, egress),
+                Timer::Feedback(connection) => self.feedback_timeout(now, at, connection, egress),
+                Timer::Speakers(session) => self.speakers_timeout(now, at, session),
             }
         }
     }

@@ -51,6 +51,9 @@ pub(crate) struct Track {
     pub(crate) ring: RetransmissionRing,
     /// Up to here packets have been in a round: whoever lacks an older one may have had it again already, as it was.
     pub(crate) levelled_up_to: u64,
+    /// The packet with which it was heard again, after some that no viewer was sent: with it their numbers go on as if there had
+    /// been none. 0 while there was no such break.
+    pub(crate) resumed_at: u64,
     pub(crate) key_frames: KeyFrames,
     pub(crate) report: Option<SenderReport>,
     primary: Option<u32>,
@@ -71,6 +74,7 @@ impl Track {
             epoch: 0,
             ring: new_ring(media.kind),
             levelled_up_to: 0,
+            resumed_at: 0,
             key_frames: KeyFrames::default(),
             report: None,
             primary: media.sources.first().map(|source| source.primary),
@@ -100,6 +104,7 @@ impl Track {
             self.epoch += 1;
             self.ring = new_ring(self.kind);
             self.levelled_up_to = 0;
+            self.resumed_at = 0;
             self.gaps = Gaps::default();
             self.reception = Reception::default();
             self.report = None;

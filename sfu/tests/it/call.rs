@@ -38,8 +38,13 @@ pub(crate) struct Call {
 
 impl Call {
     pub(crate) fn new(seed: u64, link: Link) -> Self {
+        Self::of_loudest(0, seed, link)
+    }
+
+    /// The same where so many audio tracks are forwarded at a time.
+    pub(crate) fn of_loudest(loudest: usize, seed: u64, link: Link) -> Self {
         let server: SocketAddr = SERVER.parse().unwrap();
-        let table = SessionTable::new(TableConfig { shard: ShardId(0), secret: SECRET, seed });
+        let table = SessionTable::new(TableConfig { shard: ShardId(0), secret: SECRET, seed, loudest });
         let mut entropy = Seeded::new(seed ^ 0xe47);
         let entropy = Box::new(move |bytes: &mut [u8]| bytes.fill_with(|| entropy.next_u64() as u8));
         let plan = ShardPlan { shard: ShardId(0), candidates: vec![server] };
@@ -110,7 +115,7 @@ impl Call {
     }
 
     /// Opens a connection, which has to succeed.
-    fn open(&mut self, request: Request) -> (String, ConnectionId) {
+    pub(crate) fn open(&mut self, request: Request) -> (String, ConnectionId) {
         let handled = self.control.handle(request);
         let Response::Opened { answer } = handled.response else { panic!("{:?}", handled.response) };
         let id = handled.commands.iter().find_map(|(_, command)| match command {

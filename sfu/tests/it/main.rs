@@ -10,3 +10,5 @@ mod meeting;
 mod network;
 mod nonces;
 mod overload;
+mod speakers;
+mod stage;
