@@ -4,6 +4,7 @@ mod media;
 mod moderation;
 mod presence;
 mod refusals;
+mod speakers;
 mod turns;
 mod whitelists;
 
