@@ -1,4 +1,4 @@
-//! Deadlines of a shard's connections and sessions, each with its reason.
+//! Deadlines of a shard's connections, each with its reason, and of its sessions.
 //!
 //! A heap of (time, timer); what is rearmed earlier leaves its older entry behind, which is recognised when it fires
 //! since the owner no longer expects it at that time. So arming is a push and nothing is ever searched for.
@@ -9,30 +9,41 @@ use std::collections::BinaryHeap;
 use tidewire_core::id::ConnectionId;
 use tidewire_core::time::Instant;
 
-use crate::command::SessionId;
-
-/// Whose time has come, and for what.
+/// Why a timer fires.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Timer {
+pub(crate) enum Reason {
     /// The client's consent may have run out.
-    Consent(ConnectionId),
+    Consent,
     /// The upstream has something to tell its publisher: a report, a NACK, a key frame request.
-    Feedback(ConnectionId),
-    /// Somebody who spoke in the session may have fallen silent, or others than before may be told of.
-    Speakers(SessionId),
+    Feedback,
+    /// It is time to look who wants what of the upstream's layers.
+    Review,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Timer {
+    pub(crate) connection: ConnectionId,
+    pub(crate) reason: Reason,
 }
 
 /// When a timer's owner expects it next.
 pub(crate) type Armed = Option<Instant>;
 
-#[derive(Debug, Default)]
-pub(crate) struct Timers {
-    heap: BinaryHeap<Reverse<(Instant, Timer)>>,
+/// Deadlines of connections, or of whatever else has only one kind of them.
+#[derive(Debug)]
+pub(crate) struct Timers<T = Timer> {
+    heap: BinaryHeap<Reverse<(Instant, T)>>,
 }
 
-impl Timers {
+impl<T: Ord> Default for Timers<T> {
+    fn default() -> Self {
+        Self { heap: BinaryHeap::new() }
+    }
+}
+
+impl<T: Copy + Ord> Timers<T> {
     /// Sees to it that `timer` fires at `at` or earlier; `armed` is the owner's memory of when it fires anyway.
-    pub(crate) fn arm(&mut self, timer: Timer, at: Instant, armed: &mut Armed) {
+    pub(crate) fn arm(&mut self, timer: T, at: Instant, armed: &mut Armed) {
         if armed.is_none_or(|before| at < before) {
             self.heap.push(Reverse((at, timer)));
             *armed = Some(at);
@@ -40,7 +51,7 @@ impl Timers {
     }
 
     /// The next timer whose time has come, with that time. Stale ones come too: compare with what the owner expects.
-    pub(crate) fn pop(&mut self, now: Instant) -> Option<(Instant, Timer)> {
+    pub(crate) fn pop(&mut self, now: Instant) -> Option<(Instant, T)> {
         let Reverse((at, _)) = self.heap.peek()?;
         if *at > now {
             return None;
@@ -60,7 +71,7 @@ mod tests {
     #[test]
     fn an_earlier_deadline_overtakes_and_a_later_one_is_no_entry() {
         let mut timers = Timers::default();
-        let timer = Timer::Feedback(ConnectionId { slot: 1, generation: 0 });
+        let timer = Timer { connection: ConnectionId { slot: 1, generation: 0 }, reason: Reason::Feedback };
         let mut armed = None;
         timers.arm(timer, Instant::from_millis(20), &mut armed);
         timers.arm(timer, Instant::from_millis(30), &mut armed);

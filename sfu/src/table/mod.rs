@@ -1,9 +1,10 @@
 //! The table of a shard's connections, sessions and upstreams: the pure machine behind its sockets.
 //!
-//! Parts in their own files: `receive` takes datagrams, `speakers` listens to audio, `feedback` reads RTCP, `lifecycle` opens,
-//! connects and closes, `slots` is where connections live. This file holds the state and the order of things in a turn.
+//! Parts in their own files: `receive` takes datagrams, `feedback` reads RTCP, `lifecycle` opens, connects and closes,
+//! `layers` has viewers choose, `speakers` listens to audio, `slots` is where connections live. This file holds the state and the order of things in a turn.
 
 mod feedback;
+mod layers;
 mod lifecycle;
 mod receive;
 pub(crate) mod slots;
@@ -26,10 +27,11 @@ use crate::command::{Command, Event, SessionId};
 use crate::connection::Connection;
 use crate::delivery::Delivery;
 use crate::fanout::Item;
+use crate::notices::Notices;
 use crate::paths::PathIndex;
-use crate::round::Floor;
+use crate::round::{Floor, Turned};
 use crate::session::Session;
-use crate::timers::{Timer, Timers};
+use crate::timers::{Reason, Timer, Timers};
 use crate::upstream::Upstream;
 
 /// The canonical name under which the server itself reports to publishers.
@@ -60,6 +62,8 @@ pub struct SessionTable {
     sessions: Slots<Session>,
     paths: PathIndex,
     timers: Timers,
+    /// When somebody who spoke in a session may have fallen silent, or others than before may be told of.
+    silences: Timers<SessionId>,
     /// Audio tracks of a session that are forwarded at a time; 0 for all.
     loudest: usize,
     /// Sessions with something to forward.
@@ -67,6 +71,8 @@ pub struct SessionTable {
     /// Whether the last slice left a fan-out that waits for too long.
     behind: bool,
     events: VecDeque<Event>,
+    /// Events of which the latest of each kind and connection counts.
+    notices: Notices,
     handshakes: VecDeque<handshake::Request>,
     /// Where connections went that ended a moment ago.
     parting: VecDeque<(ConnectionId, Path)>,
@@ -86,10 +92,12 @@ impl SessionTable {
             sessions: Slots::default(),
             paths: PathIndex::new(random.next_u64()),
             timers: Timers::default(),
+            silences: Timers::default(),
             loudest: config.loudest,
             queued: VecDeque::new(),
             behind: false,
             events: VecDeque::new(),
+            notices: Notices::default(),
             handshakes: VecDeque::new(),
             parting: VecDeque::new(),
             random,
@@ -137,13 +145,15 @@ impl SessionTable {
             return;
         };
         if connection.protection.is_some() {
-            self.timers.arm(Timer::Feedback(connection.id), upstream.deadline(), &mut upstream.armed);
+            let timer = Timer { connection: connection.id, reason: Reason::Feedback };
+            self.timers.arm(timer, upstream.deadline(), &mut upstream.armed);
         }
     }
 
     fn arm_consent(&mut self, slot: u32) {
         if let Some(connection) = self.connections.at_mut(slot) {
-            self.timers.arm(Timer::Consent(connection.id), connection.ice.consent_deadline(), &mut connection.consent);
+            let timer = Timer { connection: connection.id, reason: Reason::Consent };
+            self.timers.arm(timer, connection.ice.consent_deadline(), &mut connection.consent);
         }
     }
 
@@ -190,7 +200,8 @@ impl Machine for SessionTable {
             Command::ChangeDownstream { connection, ended, begun } => {
                 self.change_downstream(now, connection, &ended, begun, egress);
             }
-            Command::Prefer { .. } | Command::Observe { .. } => {}
+            Command::Prefer { connection, wishes } => self.prefer(now, connection, &wishes, egress),
+            Command::Observe { .. } => {}
             Command::Restart { connection, local, remote } => {
                 if let Some(connection) = self.connection(connection) {
                     connection.ice.restart(local, remote);
@@ -213,16 +224,20 @@ impl Machine for SessionTable {
 
     fn handle_timeout<E: Egress>(&mut self, now: Instant, egress: &mut E) {
         while let Some((at, timer)) = self.timers.pop(now) {
-            match timer {
-                Timer::Consent(connection) => self.consent_timeout(now, at, connection, egress),
-                Timer::Feedback(connection) => self.feedback_timeout(now, at, connection, egress),
-                Timer::Speakers(session) => self.speakers_timeout(now, at, session),
+            match timer.reason {
+                Reason::Consent => self.consent_timeout(now, at, timer.connection, egress),
+                Reason::Feedback => self.feedback_timeout(now, at, timer.connection, egress),
+                Reason::Review => self.review_timeout(now, at, timer.connection),
             }
+        }
+        while let Some((at, session)) = self.silences.pop(now) {
+            self.speakers_timeout(now, at, session);
         }
     }
 
     fn forward<E: Egress>(&mut self, now: Instant, budget: Budget, egress: &mut E) -> Progress {
         let mut left = budget.packets_max;
+        let mut turned = Turned::new();
         self.behind = false;
         while let Some(id) = self.queued.pop_front() {
             let Some(session) = self.sessions.at_mut(id.0) else { continue };
@@ -233,6 +248,7 @@ impl Machine for SessionTable {
                 egress,
                 tally: &mut self.tally,
                 budget: &mut left,
+                turned: &mut turned,
             };
             match session.forward(&mut floor) {
                 Progress::Done => {
@@ -248,11 +264,14 @@ impl Machine for SessionTable {
                 break;
             }
         }
+        for viewer in turned {
+            self.tell_layers(now, viewer);
+        }
         if self.queued.is_empty() { Progress::Done } else { Progress::More }
     }
 
     fn poll_event(&mut self) -> Option<Event> {
-        self.events.pop_front()
+        self.events.pop_front().or_else(|| self.notices.pop())
     }
 
     fn poll_handshake(&mut self) -> Option<handshake::Request> {
@@ -260,7 +279,7 @@ impl Machine for SessionTable {
     }
 
     fn poll_timeout(&self) -> Option<Instant> {
-        self.timers.next()
+        [self.timers.next(), self.silences.next()].into_iter().flatten().min()
     }
 
     fn tally(&self) -> &Tally {

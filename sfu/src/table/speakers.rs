@@ -8,7 +8,6 @@ use tidewire_core::time::Instant;
 use super::SessionTable;
 use crate::command::{Event, PublicationId, SessionId};
 use crate::speakers::{Admission, Level};
-use crate::timers::Timer;
 use crate::upstream::{Accepted, TrackKey, Upstream};
 
 impl SessionTable {
@@ -28,7 +27,8 @@ impl SessionTable {
         else {
             return Ok(());
         };
-        let level = Level::read(header, packet, &track.extensions);
+        let section = upstream.sections.get(usize::from(track.section));
+        let level = section.and_then(|section| Level::read(header, packet, &section.extensions));
         let (key, place) = (TrackKey::new(slot, accepted.track), (accepted.epoch, accepted.sequence));
         let admission = session.speakers.hear(now, key, place, level, self.loudest);
         if admission == Admission::HeardAgain {
@@ -71,7 +71,7 @@ impl SessionTable {
         }
         let speakers = &mut session.speakers;
         if let Some(at) = speakers.deadline() {
-            self.timers.arm(Timer::Speakers(id), at, &mut speakers.armed);
+            self.silences.arm(id, at, &mut speakers.armed);
         }
     }
 }
