@@ -16,6 +16,7 @@ mod layer;
 mod others;
 mod credit;
 mod recent;
+mod red;
 mod repair;
 
 use std::time::Duration;

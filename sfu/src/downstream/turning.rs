@@ -155,7 +155,7 @@ impl Stream {
             trail.leave(ended, &leg);
         }
         self.course.set_out(&leg);
-        self.course.is_plain = self.trail.is_none();
+        self.course.is_plain &= self.trail.is_none();
     }
 
     fn wish_for(&mut self, target: u8) {
