@@ -81,9 +81,19 @@ impl Call {
 
     /// Opens a viewer of `channel`; returns its key.
     pub(crate) fn watch(&mut self, channel: &str, wishes: Wishes) -> ConnectionKey {
+        self.watch_by(channel, wishes, |offer| offer)
+    }
+
+    /// The same by an offer that differs from the usual.
+    pub(crate) fn watch_by(
+        &mut self,
+        channel: &str,
+        wishes: Wishes,
+        change: impl FnOnce(String) -> String,
+    ) -> ConnectionKey {
         let client = self.client(wishes);
         let (channel, media_id) = (channel_key(channel), MediaId::main());
-        let (connection, offer) = (key_of(&client), client.offer_to_receive());
+        let (connection, offer) = (key_of(&client), change(client.offer_to_receive()));
         let (answer, id) = self.open(Request::OpenDownstream { connection, channel, media_id, offer });
         let viewer = client.viewer(&answer, self.server).unwrap();
         self.world.actors.push(Actor { connection: id, media: Media::Views(viewer) });

@@ -10,5 +10,6 @@ mod meeting;
 mod network;
 mod nonces;
 mod overload;
+mod red;
 mod speakers;
 mod stage;

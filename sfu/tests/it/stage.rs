@@ -20,6 +20,8 @@ pub(crate) struct Speaker {
     pub(crate) key: ConnectionKey,
     /// The SSRC of its audio, which its packets' contents name.
     pub(crate) ssrc: u32,
+    /// Whether it sends with redundancy (RFC 2198).
+    pub(crate) is_redundant: bool,
     at: usize,
     sequence: u64,
 }
@@ -28,7 +30,7 @@ impl Speaker {
     /// Publishes under a media id in channel "sea"; says nothing yet.
     pub(crate) fn join(call: &mut Call, media_id: &str) -> Self {
         let client = call.client(Wishes::default());
-        let offer = client.offer_to_send().replace("a=rtpmap:111 ", LEVELS);
+        let offer = with_redundancy(&client.offer_to_send().replace("a=rtpmap:111 ", LEVELS));
         let (key, channel) = (key_of(&client), channel_key("sea"));
         let media_id = MediaId::new(media_id).unwrap();
         let (answer, id) = call.open(Request::OpenUpstream { connection: key, channel, media_id, offer });
@@ -36,7 +38,13 @@ impl Speaker {
         let silent = client.viewer(&answer, call.server).unwrap();
         call.world.actors.push(Actor { connection: id, media: Media::Views(silent) });
         let ssrc = u32::from(client.number) * 100 + 1;
-        Self { key, ssrc, at: call.world.actors.len() - 1, sequence: 1000 * u64::from(client.number) }
+        Self {
+            key,
+            ssrc,
+            is_redundant: false,
+            at: call.world.actors.len() - 1,
+            sequence: 1000 * u64::from(client.number),
+        }
     }
 
     /// Sends 20 ms of sound at so many decibels below the loudest; its timestamps are those of its clock.
@@ -55,8 +63,14 @@ impl Speaker {
         ids.bind(Extension::AudioLevel, 5);
         let mut header = [0; HEADER_LEN_MAX];
         let level = [Extension::AudioLevel as u8, 1, dbov];
-        let len = Form::new(&ids, &Mid::new()).write(&fields, &level, &mut header).unwrap();
         let payload = content.write(100, Codec::Opus, false, false);
+        let (fields, payload) = if self.is_redundant {
+            // A block of the packet before, which is not looked at, and the primary one (RFC 2198 3).
+            (Fields { payload_type: 63, ..fields }, [&[0x80 | 111, 0x0f, 0, 3, 111, 7, 7, 7][..], &payload].concat())
+        } else {
+            (fields, payload)
+        };
+        let len = Form::new(&ids, &Mid::new()).write(&fields, &level, &mut header).unwrap();
         let peer = call.world.actors[self.at].peer();
         peer.send_rtp(self.sequence, len, &[&header[..len], &payload].concat());
         self.sequence += 1;
@@ -64,6 +78,12 @@ impl Speaker {
         sent.iter().for_each(|datagram| call.world.inject(from, datagram));
         content
     }
+}
+
+/// The offer, with redundant audio behind its Opus.
+pub(crate) fn with_redundancy(offer: &str) -> String {
+    let listed = offer.replace("SAVPF 111\r\n", "SAVPF 111 63\r\n");
+    listed.replace("a=rtpmap:111 ", "a=rtpmap:63 red/48000/2\r\na=fmtp:63 111/111\r\na=rtpmap:111 ")
 }
 
 /// A publisher's clock at this time.
