@@ -20,8 +20,16 @@ use crate::departures::Departures;
 use crate::downstream::{Downstream, Stream};
 use crate::fanout::Item;
 use crate::session::{PUBLICATION_LEN, Session};
+use crate::speakers::VOICE_LEN;
 use crate::table::slots::CHUNK_LEN;
 use crate::upstream::{Track, TrackKey, Upstream};
+
+/// Speakers that are told of at a time: more who talk at once are understood by nobody.
+pub const SPEAKERS_MAX: usize = 8;
+
+/// What [`TableConfig::loudest`](crate::TableConfig::loudest) can be at most. Each loud packet of a track that is not heard may
+/// look at every seat.
+pub const LOUDEST_MAX: usize = 32;
 
 /// Bytes of a viewer with an audio and a video stream.
 pub const BYTES_PER_VIEWER_MAX: usize = CONNECTION
@@ -49,6 +57,7 @@ pub const BYTES_PER_UPSTREAM_MAX: usize = CONNECTION
     + size_of::<Option<Arrivals>>()
     + WINDOW_LEN
     + 2 * (size_of::<Track>() + section(FORMATS_USUAL, 1))
+    + HALF_EMPTY * VOICE_LEN
     + ring(AUDIO_RING)
     + ring(VIDEO_RING)
     + replay(4, RTP_WINDOW)
@@ -56,7 +65,7 @@ pub const BYTES_PER_UPSTREAM_MAX: usize = CONNECTION
 
 /// Bytes of each further audio track of an upstream.
 pub const BYTES_PER_AUDIO_TRACK_MAX: usize =
-    HALF_EMPTY * size_of::<Track>() + section(FORMATS_USUAL, 1) + ring(AUDIO_RING);
+    HALF_EMPTY * (size_of::<Track>() + VOICE_LEN) + section(FORMATS_USUAL, 1) + ring(AUDIO_RING);
 
 /// Bytes of each further video track, and of each further encoding once they are kept apart.
 pub const BYTES_PER_VIDEO_TRACK_MAX: usize =

@@ -98,9 +98,14 @@ impl Layering {
         let described = match codec {
             Codec::Vp8 => Described::Vp8(vp8::Layers::new()),
             Codec::Vp9 => Described::Vp9(vp9::Layers::new()),
-            Codec::Opus | Codec::Pcmu | Codec::Pcma | Codec::G722 | Codec::H264 | Codec::H265 | Codec::Av1 => {
-                Described::Not { size: None, since: 0 }
-            }
+            Codec::Opus
+            | Codec::Red
+            | Codec::Pcmu
+            | Codec::Pcma
+            | Codec::G722
+            | Codec::H264
+            | Codec::H265
+            | Codec::Av1 => Described::Not { size: None, since: 0 },
         };
         Self { codec, described, dependency: None }
     }
@@ -175,7 +180,7 @@ impl Layering {
             Codec::H264 => h264::inspect(packet.payload),
             Codec::H265 => h265::inspect(packet.payload),
             Codec::Av1 => av1::inspect(packet.payload),
-            Codec::Opus | Codec::Pcmu | Codec::Pcma | Codec::G722 | Codec::Vp8 | Codec::Vp9 => {
+            Codec::Opus | Codec::Red | Codec::Pcmu | Codec::Pcma | Codec::G722 | Codec::Vp8 | Codec::Vp9 => {
                 return Inspection::audio(packet.payload);
             }
         };

@@ -36,6 +36,8 @@ pub enum Kind {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Codec {
     Opus,
+    /// Redundant audio (RFC 2198), here always of Opus.
+    Red,
     Pcmu,
     Pcma,
     G722,
@@ -47,12 +49,22 @@ pub enum Codec {
 }
 
 impl Codec {
-    pub const ALL: [Self; 9] =
-        [Self::Opus, Self::Pcmu, Self::Pcma, Self::G722, Self::Vp8, Self::Vp9, Self::H264, Self::H265, Self::Av1];
+    pub const ALL: [Self; 10] = [
+        Self::Opus,
+        Self::Red,
+        Self::Pcmu,
+        Self::Pcma,
+        Self::G722,
+        Self::Vp8,
+        Self::Vp9,
+        Self::H264,
+        Self::H265,
+        Self::Av1,
+    ];
 
     pub const fn kind(self) -> Kind {
         match self {
-            Self::Opus | Self::Pcmu | Self::Pcma | Self::G722 => Kind::Audio,
+            Self::Opus | Self::Red | Self::Pcmu | Self::Pcma | Self::G722 => Kind::Audio,
             Self::Vp8 | Self::Vp9 | Self::H264 | Self::H265 | Self::Av1 => Kind::Video,
         }
     }

@@ -54,6 +54,8 @@ pub struct Seat {
 pub struct Channel {
     pub seats: BTreeMap<LinkKey, Seat>,
     pub connections: BTreeSet<ConnectionKey>,
+    /// Who speaks, the active speaker first, as the media server told last.
+    pub speakers: Vec<UpstreamId>,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -127,6 +129,7 @@ impl Book {
             Effect::Rise(client, channel) => self.rise(client, &channel),
             Effect::Keep(key, connection) => self.keep(key, *connection),
             Effect::Drop(key) => self.drop(key),
+            Effect::Speak(channel, speakers) => self.speak(&channel, speakers),
             Effect::Answer(..)
             | Effect::Tell(..)
             | Effect::Announce { .. }
@@ -263,16 +266,24 @@ impl Book {
 
     fn drop(&mut self, key: ConnectionKey) {
         let Some(connection) = self.connections.remove(&key) else { return };
-        if let Role::Upstream(upstream) = &connection.role {
-            self.upstreams.remove(&upstream.id);
+        let upstream = connection.upstream().map(|upstream| upstream.id);
+        if let Some(upstream) = upstream {
+            self.upstreams.remove(&upstream);
         }
         if let Some(owner) = connection.owner.and_then(|owner| self.clients.get_mut(&owner)) {
             owner.connections.remove(&key);
         }
         if let Some(channel) = self.channels.get_mut(&connection.channel) {
             channel.connections.remove(&key);
+            channel.speakers.retain(|speaker| upstream != Some(*speaker));
         }
         self.tidy(&connection.channel);
+    }
+
+    fn speak(&mut self, channel: &ChannelKey, speakers: Vec<UpstreamId>) {
+        if let Some(channel) = self.channels.get_mut(channel) {
+            channel.speakers = speakers;
+        }
     }
 
     fn tidy(&mut self, name: &ChannelKey) {

@@ -6,6 +6,7 @@ mod moderation;
 mod presence;
 mod quality;
 mod refusals;
+mod speakers;
 mod turns;
 mod whitelists;
 

@@ -1,7 +1,8 @@
 //! From a stored packet to the sealed one of a viewer.
 //!
 //! Nearly every packet is sealed from the ring straight into the egress, cipher and copy in one pass. One whose descriptor has
-//! to be renumbered is copied into the egress first and sealed there; in place of one that is not for the viewer goes padding.
+//! to be renumbered, or whose redundant blocks have other payload types, is copied into the egress first and sealed there; in
+//! place of one that is not for the viewer goes padding.
 //! Invariant: `Numbered` is a function of the packet and its leg, and says everything that the bytes depend on, so that a
 //! number is only ever sealed with the same content.
 
@@ -16,6 +17,7 @@ use tidewire_core::ring::Stored;
 
 use super::Way;
 use super::course::{Mapped, fields};
+use super::red::Redundancy;
 use super::stream::Stream;
 use super::trail::Leg;
 use crate::departures::Departures;
@@ -30,14 +32,15 @@ pub(super) struct Numbered {
     pub(super) rtx_payload_type: Option<u8>,
     pub(super) shift: Shift,
     codec: Codec,
+    redundancy: Redundancy,
     /// Whether padding goes in its place.
     pub(super) is_filler: bool,
 }
 
 impl Numbered {
     /// `ssrc`, payload types and codec are the stream's for this packet.
-    pub(super) fn new(leg: &Leg, packet: &Stored<'_>, outgoing: u64, to: (u32, Mapped, Codec)) -> Self {
-        let (ssrc, format, codec) = to;
+    pub(super) fn new(leg: &Leg, packet: &Stored<'_>, outgoing: u64, to: (u32, Mapped, Codec, Redundancy)) -> Self {
+        let (ssrc, format, codec, redundancy) = to;
         let is_filler = !packet.meta.reach.part_of.has(leg.target);
         let whole = fields(packet, outgoing, ssrc, leg.timestamp_offset, leg.last_spatial(), format);
         Self {
@@ -46,8 +49,14 @@ impl Numbered {
             rtx_payload_type: format.rtx.map(NonZeroU8::get),
             shift: leg.shift,
             codec,
+            redundancy,
             is_filler,
         }
+    }
+
+    /// Whether anything in the payload or in the extensions is another than the publisher's.
+    fn is_rewritten(&self) -> bool {
+        self.shift != Shift::NONE || matches!(self.redundancy, Redundancy::Retyped { .. })
     }
 }
 
@@ -61,11 +70,13 @@ impl Stream {
     ) -> Result<usize, Discard> {
         if numbered.is_filler {
             let filler = Stored { extensions: &[], payload: &[], body: &PADDING, ..*packet };
-            self.seal_whole(numbered.sequence, &numbered.fields, &filler, way)
-        } else if numbered.shift == Shift::NONE {
-            self.seal_whole(numbered.sequence, &numbered.fields, packet, way)
+            return self.seal_whole(numbered.sequence, &numbered.fields, &filler, way);
+        }
+        let packet = &numbered.redundancy.cut(packet)?;
+        if numbered.is_rewritten() {
+            self.seal_rewritten(numbered, packet, way)
         } else {
-            self.seal_renumbered(numbered, packet, way)
+            self.seal_whole(numbered.sequence, &numbered.fields, packet, way)
         }
     }
 
@@ -88,7 +99,7 @@ impl Stream {
         Ok(len)
     }
 
-    fn seal_renumbered<E: Egress>(
+    fn seal_rewritten<E: Egress>(
         &self,
         numbered: &Numbered,
         packet: &Stored<'_>,
@@ -113,6 +124,7 @@ impl Stream {
         packet: &Stored<'_>,
         way: &mut Way<'_, E>,
     ) -> Result<(), Discard> {
+        let packet = &original.redundancy.cut(packet)?;
         let (extensions, payload): (&[u8], &[u8]) =
             if original.is_filler { (&[], &[]) } else { (packet.extensions, packet.payload) };
         let again = Stored { extensions, payload, body: payload, ..*packet };
@@ -145,10 +157,11 @@ impl Stream {
         let (front, rest) = rest.split_at_mut_checked(between.len()).ok_or(Discard::TooLarge)?;
         front.copy_from_slice(between);
         rest.get_mut(..body.len()).ok_or(Discard::TooLarge)?.copy_from_slice(body);
+        let payload = rest.get_mut(..packet.payload.len()).ok_or(Discard::TooLarge)?;
+        numbered.redundancy.retype(payload);
         if numbered.shift == Shift::NONE {
             return Ok(header_len);
         }
-        let payload = rest.get_mut(..packet.payload.len()).ok_or(Discard::TooLarge)?;
         let Some(place) = rebuild::place_of(packet.extensions, Extension::DependencyDescriptor) else {
             codec::renumber(numbered.codec, payload, None, numbered.shift);
             return Ok(header_len);

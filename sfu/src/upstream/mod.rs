@@ -38,7 +38,7 @@ use crate::command::{PublicationId, SessionId};
 use crate::timers::Armed;
 
 /// A track of an upstream, by the upstream's slot and the track's index in it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct TrackKey(NonZeroU32);
 
 impl TrackKey {

@@ -69,6 +69,9 @@ pub(crate) struct Track {
     pub(crate) ring: RetransmissionRing,
     /// Up to here packets have been in a round: whoever lacks an older one may have had it again already, as it was.
     pub(crate) levelled_up_to: u64,
+    /// The packet with which it was heard again, after some that no viewer was sent: with it their numbers go on as if there had
+    /// been none. 0 while there was no such break.
+    pub(crate) resumed_at: u64,
     pub(crate) key_frames: KeyFrames,
     pub(crate) report: Option<SenderReport>,
     /// Packets and bytes of its ring, whose memory is claimed when the first packet comes.
@@ -115,6 +118,7 @@ impl Track {
             epoch: 0,
             ring: RetransmissionRing::empty(),
             levelled_up_to: 0,
+            resumed_at: 0,
             key_frames: KeyFrames::default(),
             report: None,
             ring_len,
@@ -174,6 +178,7 @@ impl Track {
             self.close_account();
             self.ring = RetransmissionRing::empty();
             self.levelled_up_to = 0;
+            self.resumed_at = 0;
             self.gaps = Gaps::default();
             self.reception = Reception::default();
             self.report = None;

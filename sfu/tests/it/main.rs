@@ -12,5 +12,8 @@ mod meeting;
 mod network;
 mod nonces;
 mod overload;
+mod red;
+mod speakers;
+mod stage;
 mod statistics;
 mod studio;
