@@ -1,0 +1,68 @@
+// In which encodings a video is sent: how many and how large, what each may take of a limit, and which of them anybody
+// wants. Pure.
+
+/** Of so many encodings these are the names, the largest last; each is half as wide as the next. */
+const NAMES = ["q", "h", "f"];
+/** Below this the next smaller picture would be a stamp. */
+const WIDTH_MIN = 320;
+/** One spatial layer: what browsers make of VP9 and AV1 otherwise is SVC, whose encodings have no names. */
+const THINNABLE = "L1T3";
+/** An encoder's rate grows a little slower than the number of its pixels. */
+const RATE_BY_SCALE = 1.6;
+
+/** What `addTransceiver` takes. `size`: the track's settings, which some browsers do not tell. */
+export function planned(size, { content, codecs = [], simulcast, scalabilityMode, maxBitrate }) {
+  if (Array.isArray(simulcast)) return limited(simulcast, maxBitrate);
+  const wantsSeveral = simulcast ?? (content === "camera" && !scalabilityMode);
+  const count = wantsSeveral ? countOf(size) : 1;
+  const needsMode = content === "screen" || (count > 1 && /^(vp9|av1)$/i.test(codecs[0]));
+  const mode = scalabilityMode ?? (needsMode ? THINNABLE : undefined);
+  const several = NAMES.slice(-count).map((rid, at) => ({ rid, scaleResolutionDownBy: 2 ** (count - 1 - at) }));
+  const encodings = count > 1 ? several : [{}];
+  return limited(mode ? encodings.map((each) => ({ ...each, scalabilityMode: mode })) : encodings, maxBitrate);
+}
+
+/** The same encodings without what a browser may refuse. */
+export function plain(encodings) {
+  return encodings.map(({ scalabilityMode: _, ...each }) => each);
+}
+
+/** The encodings of a plan under a limit for all of them together; the larger ones get more of it. */
+export function limited(plan, maxBitrate) {
+  if (!maxBitrate) return plan;
+  const weights = plan.map(({ scaleResolutionDownBy = 1 }) => scaleResolutionDownBy ** -RATE_BY_SCALE);
+  const whole = weights.reduce((sum, weight) => sum + weight, 0);
+  return plan.map((each, at) => {
+    const share = Math.round((maxBitrate * weights[at]) / whole);
+    return { ...each, maxBitrate: Math.min(each.maxBitrate ?? share, share) };
+  });
+}
+
+/** The encodings as a page sees them. `demand` is what the server said of them; null before it did. */
+export function described(plan, demand) {
+  return plan.map(({ rid, scaleResolutionDownBy = 1, scalabilityMode, maxBitrate, active = true }) => {
+    const wanted = demand?.find(({ encoding }) => encoding === rid);
+    const reason = wanted ? (wanted.active ? "wanted" : "unwanted") : "unknown";
+    const { spatial, temporal } = wanted ?? {};
+    const isSent = active && reason !== "unwanted";
+    return { encoding: rid, scale: scaleResolutionDownBy, scalabilityMode, maxBitrate, active: isSent, reason, spatial, temporal };
+  });
+}
+
+/** A sender's parameters, made to follow a description; whether that changed anything. */
+export function follow({ encodings }, wanted) {
+  const before = JSON.stringify(encodings);
+  encodings.forEach((encoding, at) => {
+    const { active, maxBitrate } = wanted[at] ?? {};
+    encoding.active = active;
+    if (maxBitrate) encoding.maxBitrate = maxBitrate;
+    else delete encoding.maxBitrate;
+  });
+  return JSON.stringify(encodings) !== before;
+}
+
+/** Portraits count by their longer side. */
+function countOf({ width = Infinity, height = 0 }) {
+  const halvings = Math.floor(Math.log2(Math.max(width, height) / WIDTH_MIN));
+  return Math.min(Math.max(halvings + 2, 1), NAMES.length);
+}

@@ -1,0 +1,76 @@
+// Which encodings a video is sent in: how many by its size, how a limit is shared, what becomes of what nobody wants.
+
+import assert from "node:assert/strict";
+import { test } from "node:test";
+
+import { described, follow, limited, planned } from "../src/encodings.js";
+import "./lib/peers.mjs";
+
+const camera = { content: "camera" };
+const written = (plan) => plan.map(({ rid = "-", scaleResolutionDownBy: scale = 1, scalabilityMode: mode = "" }) => `${rid}/${scale}${mode}`).join(" ");
+
+test("a camera is sent in as many sizes as its own is worth", () => {
+  const sizes = { "1920x1080": 3, "640x480": 3, "480x640": 3, "639x360": 2, "320x180": 2, "319x240": 1, "64x48": 1, "0x0": 1 };
+  for (const [size, count] of Object.entries(sizes)) {
+    const [width, height] = size.split("x").map(Number);
+    assert.equal(planned({ width, height }, camera).length, count, size);
+  }
+  assert.equal(written(planned({ width: 1280 }, camera)), "q/4 h/2 f/1");
+  assert.equal(written(planned({ width: 320 }, camera)), "h/2 f/1");
+  assert.equal(written(planned({ width: 64 }, camera)), "-/1");
+});
+
+test("a browser that tells no size is believed to have a large one", () => {
+  assert.equal(written(planned({}, camera)), "q/4 h/2 f/1");
+});
+
+test("a screen is sent once, in layers of time", () => {
+  const screen = { content: "screen" };
+  assert.equal(written(planned({ width: 1920 }, screen)), "-/1L1T3");
+  assert.equal(written(planned({ width: 1920 }, { ...screen, simulcast: true })), "q/4L1T3 h/2L1T3 f/1L1T3");
+});
+
+test("VP9 and AV1 are told to be simulcast, or browsers would make SVC of it", () => {
+  assert.equal(written(planned({ width: 640 }, { ...camera, codecs: ["vp9"] })), "q/4L1T3 h/2L1T3 f/1L1T3");
+  assert.equal(written(planned({ width: 640 }, { ...camera, codecs: ["H264", "AV1"] })), "q/4 h/2 f/1");
+});
+
+test("SVC is one encoding, unless both are asked for", () => {
+  const svc = { ...camera, codecs: ["VP9"], scalabilityMode: "L3T3_KEY" };
+  assert.equal(written(planned({ width: 1280 }, svc)), "-/1L3T3_KEY");
+  assert.equal(written(planned({ width: 320 }, { ...svc, simulcast: true })), "h/2L3T3_KEY f/1L3T3_KEY");
+});
+
+test("what the page names is what is sent, within the limit", () => {
+  const simulcast = [{ rid: "low", scaleResolutionDownBy: 2, maxBitrate: 50_000 }, { rid: "high" }];
+  assert.deepEqual(planned({ width: 64 }, { ...camera, simulcast }), simulcast);
+  const [low, high] = planned({ width: 64 }, { ...camera, simulcast, maxBitrate: 400_000 });
+  assert.deepEqual([low.maxBitrate, high.maxBitrate > 290_000], [50_000, true]);
+  assert.equal(written(planned({ width: 1280 }, { ...camera, simulcast: false })), "-/1");
+});
+
+test("a limit is shared, the larger share to the larger picture", () => {
+  const rates = limited(planned({ width: 1280 }, camera), 1_000_000).map(({ maxBitrate }) => maxBitrate);
+  assert.ok(rates[0] < rates[1] && rates[1] < rates[2]);
+  assert.ok(Math.abs(rates.reduce((sum, rate) => sum + rate) - 1_000_000) < 5);
+  assert.deepEqual(limited([{}], 70_000), [{ maxBitrate: 70_000 }]);
+  assert.deepEqual(limited([{}], null), [{}]);
+});
+
+test("an encoding without a name is meant by a demand without one", () => {
+  assert.deepEqual(described([{}], [{ active: false }])[0].active, false);
+  const [{ active, reason, spatial }] = described([{ scalabilityMode: "L3T3" }], [{ active: true, spatial: 1 }]);
+  assert.deepEqual([active, reason, spatial], [true, "wanted", 1]);
+  assert.equal(described([{ rid: "q" }], [{ encoding: "other", active: false }])[0].reason, "unknown");
+});
+
+test("what the page has switched off stays off", () => {
+  assert.equal(described([{ rid: "q", active: false }], [{ encoding: "q", active: true }])[0].active, false);
+});
+
+test("parameters follow, and say whether they had to", () => {
+  const parameters = { encodings: [{ rid: "q", active: true, priority: "low" }] };
+  assert.equal(follow(parameters, [{ active: true }]), false);
+  assert.equal(follow(parameters, [{ active: false, maxBitrate: 9 }]), true);
+  assert.deepEqual(parameters.encodings, [{ rid: "q", active: false, priority: "low", maxBitrate: 9 }]);
+});
