@@ -278,16 +278,23 @@ export interface PublishOptions {
   /** Of video, all its encodings together, in bits a second. */
   maxBitrate?: number;
   /**
-   * Whether the video is sent in several sizes, so that each viewer gets one that fits. By default a camera is, where it
-   * pays: three from 640 pixels on (`q`, `h`, `f`: a quarter, half and all of the width), two from 320 on (`h`, `f`), else
-   * one; a screen is not, since what is small of it cannot be read. Or the encodings themselves, four at most, each with
-   * its `rid`.
+   * Whether the video is sent in several sizes, so that each viewer gets one that fits. By default a camera is: in three
+   * from 960 x 540 pixels on (`q`, `h`, `f`: a quarter, half and all of the width), in two from 480 x 270 on (`h`, `f`);
+   * of smaller pictures Chromium would leave out the largest. A screen is not, since what is small of it cannot be read.
+   * Or the encodings themselves, four at most, each with its `rid`.
    */
-  simulcast?: boolean | RTCRtpEncodingParameters[];
+  simulcast?: boolean | EncodingParameters[];
   /**
    * Layers within one encoding, as "L3T3_KEY", where codec and browser have them (VP9 and AV1 in Chromium; name the codec
    * first in `codecs`). Without simulcast then, unless that is asked for too.
    */
+  scalabilityMode?: string;
+}
+
+/** The browser's own, with what its types do not know yet. */
+export interface EncodingParameters extends RTCRtpEncodingParameters {
+  /** A size that the picture is to fit into, instead of `scaleResolutionDownBy`. */
+  scaleResolutionDownTo?: { maxWidth: number; maxHeight: number };
   scalabilityMode?: string;
 }
 

@@ -3,8 +3,9 @@
 
 /** Of so many encodings these are the names, the largest last; each is half as wide as the next. */
 const NAMES = ["q", "h", "f"];
-/** Below this the next smaller picture would be a stamp. */
-const WIDTH_MIN = 320;
+/** Chromium sends no more encodings of smaller pictures, and it is the largest that it leaves out. */
+const PIXELS_FOR_THREE = 960 * 540;
+const PIXELS_FOR_TWO = 480 * 270;
 /** One spatial layer: what browsers make of VP9 and AV1 otherwise is SVC, whose encodings have no names. */
 const THINNABLE = "L1T3";
 /** An encoder's rate grows a little slower than the number of its pixels. */
@@ -30,7 +31,7 @@ export function plain(encodings) {
 /** The encodings of a plan under a limit for all of them together; the larger ones get more of it. */
 export function limited(plan, maxBitrate) {
   if (!maxBitrate) return plan;
-  const weights = plan.map(({ scaleResolutionDownBy = 1 }) => scaleResolutionDownBy ** -RATE_BY_SCALE);
+  const weights = scalesOf(plan).map((scale) => scale ** -RATE_BY_SCALE);
   const whole = weights.reduce((sum, weight) => sum + weight, 0);
   return plan.map((each, at) => {
     const share = Math.round((maxBitrate * weights[at]) / whole);
@@ -40,12 +41,13 @@ export function limited(plan, maxBitrate) {
 
 /** The encodings as a page sees them. `demand` is what the server said of them; null before it did. */
 export function described(plan, demand) {
-  return plan.map(({ rid, scaleResolutionDownBy = 1, scalabilityMode, maxBitrate, active = true }) => {
+  const scales = scalesOf(plan);
+  return plan.map(({ rid, scalabilityMode, maxBitrate, active = true }, at) => {
     const wanted = demand?.find(({ encoding }) => encoding === rid);
     const reason = wanted ? (wanted.active ? "wanted" : "unwanted") : "unknown";
     const { spatial, temporal } = wanted ?? {};
     const isSent = active && reason !== "unwanted";
-    return { encoding: rid, scale: scaleResolutionDownBy, scalabilityMode, maxBitrate, active: isSent, reason, spatial, temporal };
+    return { encoding: rid, scale: scales[at], scalabilityMode, maxBitrate, active: isSent, reason, spatial, temporal };
   });
 }
 
@@ -61,8 +63,16 @@ export function follow({ encodings }, wanted) {
   return JSON.stringify(encodings) !== before;
 }
 
-/** Portraits count by their longer side. */
-function countOf({ width = Infinity, height = 0 }) {
-  const halvings = Math.floor(Math.log2(Math.max(width, height) / WIDTH_MIN));
-  return Math.min(Math.max(halvings + 2, 1), NAMES.length);
+function countOf({ width = Infinity, height = Infinity }) {
+  const pixels = width * height;
+  if (pixels < PIXELS_FOR_TWO) return 1;
+  return pixels < PIXELS_FOR_THREE ? 2 : NAMES.length;
+}
+
+/** How much smaller each is than the source, or than the largest where sizes are given instead. */
+function scalesOf(plan) {
+  const largest = Math.max(...plan.map(({ scaleResolutionDownTo: size }) => size?.maxWidth ?? 0));
+  return plan.map(({ scaleResolutionDownBy = 1, scaleResolutionDownTo: size }) =>
+    size ? largest / size.maxWidth : scaleResolutionDownBy,
+  );
 }

@@ -7,17 +7,19 @@ import { described, follow, limited, planned } from "../src/encodings.js";
 import "./lib/peers.mjs";
 
 const camera = { content: "camera" };
+const hd = { width: 1280, height: 720 };
+const small = { width: 640, height: 360 };
 const written = (plan) => plan.map(({ rid = "-", scaleResolutionDownBy: scale = 1, scalabilityMode: mode = "" }) => `${rid}/${scale}${mode}`).join(" ");
 
 test("a camera is sent in as many sizes as its own is worth", () => {
-  const sizes = { "1920x1080": 3, "640x480": 3, "480x640": 3, "639x360": 2, "320x180": 2, "319x240": 1, "64x48": 1, "0x0": 1 };
+  const sizes = { "1920x1080": 3, "960x540": 3, "720x1280": 3, "640x480": 2, "480x270": 2, "320x240": 1, "64x48": 1, "0x0": 1 };
   for (const [size, count] of Object.entries(sizes)) {
     const [width, height] = size.split("x").map(Number);
     assert.equal(planned({ width, height }, camera).length, count, size);
   }
-  assert.equal(written(planned({ width: 1280 }, camera)), "q/4 h/2 f/1");
-  assert.equal(written(planned({ width: 320 }, camera)), "h/2 f/1");
-  assert.equal(written(planned({ width: 64 }, camera)), "-/1");
+  assert.equal(written(planned(hd, camera)), "q/4 h/2 f/1");
+  assert.equal(written(planned(small, camera)), "h/2 f/1");
+  assert.equal(written(planned({ width: 64, height: 48 }, camera)), "-/1");
 });
 
 test("a browser that tells no size is believed to have a large one", () => {
@@ -26,33 +28,35 @@ test("a browser that tells no size is believed to have a large one", () => {
 
 test("a screen is sent once, in layers of time", () => {
   const screen = { content: "screen" };
-  assert.equal(written(planned({ width: 1920 }, screen)), "-/1L1T3");
-  assert.equal(written(planned({ width: 1920 }, { ...screen, simulcast: true })), "q/4L1T3 h/2L1T3 f/1L1T3");
+  assert.equal(written(planned(hd, screen)), "-/1L1T3");
+  assert.equal(written(planned(hd, { ...screen, simulcast: true })), "q/4L1T3 h/2L1T3 f/1L1T3");
 });
 
 test("VP9 and AV1 are told to be simulcast, or browsers would make SVC of it", () => {
-  assert.equal(written(planned({ width: 640 }, { ...camera, codecs: ["vp9"] })), "q/4L1T3 h/2L1T3 f/1L1T3");
-  assert.equal(written(planned({ width: 640 }, { ...camera, codecs: ["H264", "AV1"] })), "q/4 h/2 f/1");
+  assert.equal(written(planned(hd, { ...camera, codecs: ["vp9"] })), "q/4L1T3 h/2L1T3 f/1L1T3");
+  assert.equal(written(planned(hd, { ...camera, codecs: ["H264", "AV1"] })), "q/4 h/2 f/1");
 });
 
 test("SVC is one encoding, unless both are asked for", () => {
   const svc = { ...camera, codecs: ["VP9"], scalabilityMode: "L3T3_KEY" };
-  assert.equal(written(planned({ width: 1280 }, svc)), "-/1L3T3_KEY");
-  assert.equal(written(planned({ width: 320 }, { ...svc, simulcast: true })), "h/2L3T3_KEY f/1L3T3_KEY");
+  assert.equal(written(planned(hd, svc)), "-/1L3T3_KEY");
+  assert.equal(written(planned(small, { ...svc, simulcast: true })), "h/2L3T3_KEY f/1L3T3_KEY");
 });
 
 test("what the page names is what is sent, within the limit", () => {
   const simulcast = [{ rid: "low", scaleResolutionDownBy: 2, maxBitrate: 50_000 }, { rid: "high" }];
-  assert.deepEqual(planned({ width: 64 }, { ...camera, simulcast }), simulcast);
-  const [low, high] = planned({ width: 64 }, { ...camera, simulcast, maxBitrate: 400_000 });
+  assert.deepEqual(planned(hd, { ...camera, simulcast }), simulcast);
+  const [low, high] = planned(hd, { ...camera, simulcast, maxBitrate: 400_000 });
   assert.deepEqual([low.maxBitrate, high.maxBitrate > 290_000], [50_000, true]);
-  assert.equal(written(planned({ width: 1280 }, { ...camera, simulcast: false })), "-/1");
+  assert.equal(written(planned(hd, { ...camera, simulcast: false })), "-/1");
 });
 
 test("a limit is shared, the larger share to the larger picture", () => {
-  const rates = limited(planned({ width: 1280 }, camera), 1_000_000).map(({ maxBitrate }) => maxBitrate);
+  const rates = limited(planned(hd, camera), 1_000_000).map(({ maxBitrate }) => maxBitrate);
   assert.ok(rates[0] < rates[1] && rates[1] < rates[2]);
   assert.ok(Math.abs(rates.reduce((sum, rate) => sum + rate) - 1_000_000) < 5);
+  const [low, high] = [80, 320].map((width) => ({ scaleResolutionDownTo: { maxWidth: width, maxHeight: width } }));
+  assert.deepEqual(limited([low, high], 1_000_000).map(({ maxBitrate }) => maxBitrate > 500_000), [false, true]);
   assert.deepEqual(limited([{}], 70_000), [{ maxBitrate: 70_000 }]);
   assert.deepEqual(limited([{}], null), [{}]);
 });
