@@ -308,8 +308,11 @@ export interface VideoEncoding {
   readonly maxBitrate?: number;
   /** Whether it is sent; the browser may hold it back all the same when processor or network are too slow. */
   readonly active: boolean;
-  /** Why: somebody wants it, nobody does, or the server has not said yet. */
-  readonly reason: "wanted" | "unwanted" | "unknown";
+  /**
+   * Why: somebody wants it, nobody does, or the server has not said yet; `disabled` when the page said so, or when the
+   * track of now is too small for so many.
+   */
+  readonly reason: "wanted" | "unwanted" | "unknown" | "disabled";
   /** The highest layers that anybody wants; none where nobody sets a limit. */
   readonly spatial?: number;
   readonly temporal?: number;

@@ -23,6 +23,13 @@ export function planned(size, { content, codecs = [], simulcast, scalabilityMode
   return limited(mode ? encodings.map((each) => ({ ...each, scalabilityMode: mode })) : encodings, maxBitrate);
 }
 
+/** The same encodings for a picture of another size: none can be added, but those that are too many can be left out. */
+export function refitted(plan, size) {
+  if (plan.length < 2) return plan;
+  const count = Math.min(countOf(size), plan.length);
+  return plan.map((each, at) => ({ ...each, scaleResolutionDownBy: 2 ** Math.max(count - 1 - at, 0), active: at < count }));
+}
+
 /** The same encodings without what a browser may refuse. */
 export function plain(encodings) {
   return encodings.map(({ scalabilityMode: _, ...each }) => each);
@@ -42,21 +49,33 @@ export function limited(plan, maxBitrate) {
 /** The encodings as a page sees them. `demand` is what the server said of them; null before it did. */
 export function described(plan, demand) {
   const scales = scalesOf(plan);
-  return plan.map(({ rid, scalabilityMode, maxBitrate, active = true }, at) => {
-    const wanted = demand?.find(({ encoding }) => encoding === rid);
-    const reason = wanted ? (wanted.active ? "wanted" : "unwanted") : "unknown";
+  const wantedOf = ({ rid }) => demand?.find(({ encoding }) => encoding === rid);
+  const isOn = ({ active = true }) => active;
+  // In place of one that is left out, the largest that is not.
+  const misses = plan.some((each) => !isOn(each) && wantedOf(each)?.active);
+  const substitute = misses ? plan.findLast(isOn) : undefined;
+  return plan.map((each, at) => {
+    const { rid, scalabilityMode, maxBitrate } = each;
+    const wanted = each === substitute ? { active: true } : wantedOf(each);
     const { spatial, temporal } = wanted ?? {};
-    const isSent = active && reason !== "unwanted";
+    const reason = isOn(each) ? reasonOf(wanted) : "disabled";
+    const isSent = reason === "wanted" || reason === "unknown";
     return { encoding: rid, scale: scales[at], scalabilityMode, maxBitrate, active: isSent, reason, spatial, temporal };
   });
 }
 
-/** A sender's parameters, made to follow a description; whether that changed anything. */
-export function follow({ encodings }, wanted) {
+function reasonOf(wanted) {
+  if (!wanted) return "unknown";
+  return wanted.active ? "wanted" : "unwanted";
+}
+
+/** A sender's parameters, made to follow a plan and its description; whether that changed anything. */
+export function follow({ encodings }, plan, wanted) {
   const before = JSON.stringify(encodings);
   encodings.forEach((encoding, at) => {
-    const { active, maxBitrate } = wanted[at] ?? {};
+    const { active, maxBitrate } = wanted[at];
     encoding.active = active;
+    if (plan[at].scaleResolutionDownBy) encoding.scaleResolutionDownBy = plan[at].scaleResolutionDownBy;
     if (maxBitrate) encoding.maxBitrate = maxBitrate;
     else delete encoding.maxBitrate;
   });

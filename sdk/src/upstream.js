@@ -2,7 +2,7 @@
 // a word to the server, a mute is told to the others, a kind of media that it did not have takes another connection.
 
 import { Connection } from "./connection.js";
-import { described, follow, limited, plain, planned } from "./encodings.js";
+import { described, follow, limited, plain, planned, refitted } from "./encodings.js";
 import { credentials, restarted } from "./sdp.js";
 import { insist, Latest } from "./timing.js";
 
@@ -159,7 +159,14 @@ export class Upstream extends Connection {
     // Without a peer, the next is raised with the tracks that there are by then.
     if (peer && track && !sender) return this._abandon("mediaChanged");
     if (peer) await sender?.replaceTrack(track).catch((error) => peer === this.peer && this._complain(error));
+    if (track && sender === this.#senders.video) this.#refit(track);
     this.#notice();
+  }
+
+  /** A camera of another size, say; what the page named itself stays. */
+  #refit(track) {
+    if (!Array.isArray(this.#options.simulcast)) this.#plan = refitted(this.#plan, track.getSettings());
+    this.#retune().catch(() => {});
   }
 
   #notice() {
@@ -177,7 +184,7 @@ export class Upstream extends Connection {
   async #tune() {
     const sender = this.#senders.video;
     const parameters = sender?.getParameters();
-    if (parameters && follow(parameters, this.encodings)) await sender.setParameters(parameters);
+    if (parameters && follow(parameters, this.#plan, this.encodings)) await sender.setParameters(parameters);
   }
 
   #now() {

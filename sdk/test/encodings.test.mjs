@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { described, follow, limited, planned } from "../src/encodings.js";
+import { described, follow, limited, planned, refitted } from "../src/encodings.js";
 import "./lib/peers.mjs";
 
 const camera = { content: "camera" };
@@ -69,12 +69,22 @@ test("an encoding without a name is meant by a demand without one", () => {
 });
 
 test("what the page has switched off stays off", () => {
-  assert.equal(described([{ rid: "q", active: false }], [{ encoding: "q", active: true }])[0].active, false);
+  const [{ active, reason }] = described([{ rid: "q", active: false }], [{ encoding: "q", active: true }]);
+  assert.deepEqual([active, reason], [false, "disabled"]);
+});
+
+test("a smaller camera leaves out the encodings that it has no room for, the largest that are left as large as it is", () => {
+  const plan = planned(hd, camera);
+  const fitted = (size) => refitted(plan, size).map(({ rid, scaleResolutionDownBy, active }) => `${rid}/${scaleResolutionDownBy}${active ? "" : " off"}`).join(" ");
+  assert.equal(fitted(small), "q/2 h/1 f/1 off");
+  assert.equal(fitted({ width: 160, height: 90 }), "q/1 h/1 off f/1 off");
+  assert.equal(fitted({ width: 1920, height: 1080 }), "q/4 h/2 f/1");
+  assert.deepEqual(refitted([{}], hd), [{}]);
 });
 
 test("parameters follow, and say whether they had to", () => {
   const parameters = { encodings: [{ rid: "q", active: true, priority: "low" }] };
-  assert.equal(follow(parameters, [{ active: true }]), false);
-  assert.equal(follow(parameters, [{ active: false, maxBitrate: 9 }]), true);
+  assert.equal(follow(parameters, [{}], [{ active: true }]), false);
+  assert.equal(follow(parameters, [{}], [{ active: false, maxBitrate: 9 }]), true);
   assert.deepEqual(parameters.encodings, [{ rid: "q", active: false, priority: "low", maxBitrate: 9 }]);
 });

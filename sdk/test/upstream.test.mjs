@@ -303,6 +303,17 @@ test("another connection begins with everything on, whatever was wanted of the o
   await until("one is on", () => actives() === "q:off h:off f:on");
 });
 
+test("a camera of another size is sent in as many encodings as that is worth, and back", async () => {
+  const upstream = await channel.publish(media);
+  await upstream.replaceTrack(track("video", { width: 640, height: 480 }));
+  await until("one is left out", () => actives() === "q:on h:on f:off");
+  assert.deepEqual(sent().map(({ scaleResolutionDownBy }) => scaleResolutionDownBy), [2, 1, 1]);
+  demand(wanted("f"));
+  await until("the largest that there is goes in its place", () => actives() === "q:off h:on f:off");
+  await upstream.replaceTrack(track("video"));
+  await until("it is large again", () => actives() === "q:off h:off f:on");
+});
+
 test("a mode that the browser does not know is left out", async () => {
   const upstream = await channel.publish(media, { scalabilityMode: "unheard of", maxBitrate: 300_000 });
   assert.deepEqual(sent(), [{ maxBitrate: 300_000 }]);

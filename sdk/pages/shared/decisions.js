@@ -39,7 +39,7 @@ const REASONS = {
   paused: () => "No picture is sent to you while you do not see it. The sound goes on.",
 };
 
-const WANTED = { wanted: "somebody wants it", unwanted: "nobody wants it", unknown: "the server has not asked yet" };
+const WANTED = { wanted: "somebody wants it", unwanted: "nobody wants it", unknown: "the server has not asked yet", disabled: "the camera is too small for it" };
 const FRACTIONS = { 1: "full size", 2: "half the size", 4: "a quarter of the size" };
 
 const size = ({ width, height }) => (width ? `${width} × ${height}` : undefined);
