@@ -253,6 +253,7 @@ export class Channel extends Emitter {
       else remote._look();
     }
     this._emit("upstreamclosed", { upstream, reason });
+    this.#listen(this.#speakers.filter((speaker) => speaker !== id));
   }
 
   #listen(speakers) {

@@ -27,7 +27,11 @@ export function planned(size, { content, codecs = [], simulcast, scalabilityMode
 export function refitted(plan, size) {
   if (plan.length < 2) return plan;
   const count = Math.min(countOf(size), plan.length);
-  return plan.map((each, at) => ({ ...each, scaleResolutionDownBy: 2 ** Math.max(count - 1 - at, 0), active: at < count }));
+  return plan.map((each, at) => ({
+    ...each,
+    scaleResolutionDownBy: 2 ** Math.max(count - 1 - at, 0),
+    active: at < count,
+  }));
 }
 
 /** The same encodings without what a browser may refuse. */

@@ -16,6 +16,8 @@ export class Upstream extends Connection {
   #plan = [];
   /** What the server last said of them. */
   #demand = null;
+  /** The encodings as they were told of last. */
+  #shown;
   #offs;
   #saying = new Latest(() => this.#say());
   #tuning = new Latest(() => this.#tune());
@@ -92,7 +94,7 @@ export class Upstream extends Connection {
   _hear(event) {
     if (event.type !== "demand") return super._hear(event);
     this.#demand = event.encodings;
-    // A browser that refuses goes on sending what it sends.
+    // It is told again now and then, also where nothing has changed. A browser that refuses goes on sending what it sends.
     this.#retune().catch(() => {});
   }
 
@@ -175,9 +177,16 @@ export class Upstream extends Connection {
   }
 
   #retune() {
-    this._emit("encodings", { encodings: this.encodings });
+    this.#show();
     this.#tuning.want();
     return this.#tuning.idle;
+  }
+
+  #show() {
+    const { encodings } = this;
+    const before = this.#shown;
+    this.#shown = JSON.stringify(encodings);
+    if (this.#shown !== before) this._emit("encodings", { encodings });
   }
 
   /** Makes the sender follow what is wanted by now. */

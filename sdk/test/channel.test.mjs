@@ -191,8 +191,9 @@ test("who speaks is told when it changes, and is in the picture of whoever comes
   tell({ type: "speakers", upstreams: ["a"] });
   tell({ type: "speakers", upstreams: ["a"] });
   tell({ type: "speakers", upstreams: ["b", "a"] });
-  gateway.tell({ type: "state", channel: snapshot("sea", { speakers: ["b"] }) });
+  tell({ type: "upstreamClosed", upstream: "a", reason: "requested" });
+  gateway.tell({ type: "state", channel: snapshot("sea", { speakers: ["c"] }) });
   gateway.tell({ type: "state", channel: snapshot("sea") });
-  await until("all of it", () => speakers.length === 4);
-  assert.deepEqual([speakers, channel.speakers], [[["a"], ["b", "a"], ["b"], []], []]);
+  await until("all of it", () => speakers.length === 5);
+  assert.deepEqual([speakers, channel.speakers], [[["a"], ["b", "a"], ["b"], ["c"], []], []]);
 });

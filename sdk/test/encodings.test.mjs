@@ -9,10 +9,22 @@ import "./lib/peers.mjs";
 const camera = { content: "camera" };
 const hd = { width: 1280, height: 720 };
 const small = { width: 640, height: 360 };
-const written = (plan) => plan.map(({ rid = "-", scaleResolutionDownBy: scale = 1, scalabilityMode: mode = "" }) => `${rid}/${scale}${mode}`).join(" ");
+const written = (plan) =>
+  plan
+    .map(({ rid = "-", scaleResolutionDownBy: scale = 1, scalabilityMode: mode = "" }) => `${rid}/${scale}${mode}`)
+    .join(" ");
 
 test("a camera is sent in as many sizes as its own is worth", () => {
-  const sizes = { "1920x1080": 3, "960x540": 3, "720x1280": 3, "640x480": 2, "480x270": 2, "320x240": 1, "64x48": 1, "0x0": 1 };
+  const sizes = {
+    "1920x1080": 3,
+    "960x540": 3,
+    "720x1280": 3,
+    "640x480": 2,
+    "480x270": 2,
+    "320x240": 1,
+    "64x48": 1,
+    "0x0": 1,
+  };
   for (const [size, count] of Object.entries(sizes)) {
     const [width, height] = size.split("x").map(Number);
     assert.equal(planned({ width, height }, camera).length, count, size);
@@ -56,7 +68,10 @@ test("a limit is shared, the larger share to the larger picture", () => {
   assert.ok(rates[0] < rates[1] && rates[1] < rates[2]);
   assert.ok(Math.abs(rates.reduce((sum, rate) => sum + rate) - 1_000_000) < 5);
   const [low, high] = [80, 320].map((width) => ({ scaleResolutionDownTo: { maxWidth: width, maxHeight: width } }));
-  assert.deepEqual(limited([low, high], 1_000_000).map(({ maxBitrate }) => maxBitrate > 500_000), [false, true]);
+  assert.deepEqual(
+    limited([low, high], 1_000_000).map(({ maxBitrate }) => maxBitrate > 500_000),
+    [false, true],
+  );
   assert.deepEqual(limited([{}], 70_000), [{ maxBitrate: 70_000 }]);
   assert.deepEqual(limited([{}], null), [{}]);
 });
@@ -75,7 +90,10 @@ test("what the page has switched off stays off", () => {
 
 test("a smaller camera leaves out the encodings that it has no room for, the largest that are left as large as it is", () => {
   const plan = planned(hd, camera);
-  const fitted = (size) => refitted(plan, size).map(({ rid, scaleResolutionDownBy, active }) => `${rid}/${scaleResolutionDownBy}${active ? "" : " off"}`).join(" ");
+  const fitted = (size) =>
+    refitted(plan, size)
+      .map(({ rid, scaleResolutionDownBy, active }) => `${rid}/${scaleResolutionDownBy}${active ? "" : " off"}`)
+      .join(" ");
   assert.equal(fitted(small), "q/2 h/1 f/1 off");
   assert.equal(fitted({ width: 160, height: 90 }), "q/1 h/1 off f/1 off");
   assert.equal(fitted({ width: 1920, height: 1080 }), "q/4 h/2 f/1");

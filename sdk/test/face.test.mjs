@@ -67,7 +67,9 @@ function tokensOf(text) {
   const walk = (node) => {
     const children = node.getChildren(source);
     if (children.length === 0) tokens.push(`${lineOf(node.getStart(source))}: ${node.getText(source)}`);
-    children.filter(({ kind }) => kind < ts.SyntaxKind.FirstJSDocNode || kind > ts.SyntaxKind.LastJSDocNode).forEach(walk);
+    children
+      .filter(({ kind }) => kind < ts.SyntaxKind.FirstJSDocNode || kind > ts.SyntaxKind.LastJSDocNode)
+      .forEach(walk);
   };
   walk(source);
   return tokens;

@@ -40,7 +40,9 @@ export async function call(video: HTMLVideoElement): Promise<Off> {
   const media = await LocalMedia.camera({ video: { width: 640 } });
   const upstream: Upstream = await channel.publish(media, { mediaId: "ada", codecs: ["VP8"], maxBitrate: 500_000 });
   upstream.on("state", ({ state }) => console.log(state === "interrupted"));
-  upstream.on("encodings", ({ encodings }) => console.log(encodings.map(({ encoding, reason }) => `${encoding} ${reason}`)));
+  upstream.on("encodings", ({ encodings }) =>
+    console.log(encodings.map(({ encoding, reason }) => `${encoding} ${reason}`)),
+  );
   upstream.observe(({ networkQuality, streams }) => console.log(networkQuality, streams[0]?.bitrateBps));
   channel.on("speakers", ({ speakers }) => console.log(channel.upstreams.get(speakers[0])?.clientId));
   await channel.publish(media, { codecs: ["VP9"], scalabilityMode: "L3T3_KEY" });

@@ -34,9 +34,13 @@ afterEach(async () => {
 
 /** As "c1 a{...} b{...}", a line for each request. */
 const said = () =>
-  gateway.asked("prefer").map(({ connection, wishes }) =>
-    [connection, ...wishes.map(({ upstream: id, mediaId, wish }) => `${id ?? mediaId}${JSON.stringify(wish)}`)].join(" "),
-  );
+  gateway
+    .asked("prefer")
+    .map(({ connection, wishes }) =>
+      [connection, ...wishes.map(({ upstream: id, mediaId, wish }) => `${id ?? mediaId}${JSON.stringify(wish)}`)].join(
+        " ",
+      ),
+    );
 const saying = (count) => until(`${count} requests`, () => said().length === count);
 const opened = () => until("a downstream", () => gateway.asked("openDownstream").length === 1);
 
@@ -91,12 +95,16 @@ test("another connection, or another gateway, is told of all wishes", async () =
   await saying(2);
   gateway.forget();
   await saying(3);
-  assert.deepEqual(said(), ["c1", "c2", "c3"].map((connection) => `${connection} a{"spatial":1}`));
+  assert.deepEqual(
+    said(),
+    ["c1", "c2", "c3"].map((connection) => `${connection} a{"spatial":1}`),
+  );
 });
 
 test("wishes that are refused for now are said later; one for what has ended keeps nothing from the others", async () => {
   let refusals = 1;
-  gateway.answers.prefer = () => ((refusals -= 1) < 0 ? { type: "done" } : { refused: { code: "tooManyMessages", retryAfterS: 0.01 } });
+  gateway.answers.prefer = () =>
+    (refusals -= 1) < 0 ? { type: "done" } : { refused: { code: "tooManyMessages", retryAfterS: 0.01 } };
   const [a, b] = ["a", "b"].map((id) => channel.subscribe(id));
   a.prefer({ spatial: 0 });
   await saying(2);
@@ -169,11 +177,10 @@ test("of several elements the largest that is seen decides, and what the page sa
   await saying(2);
   a.prefer({ width: 2000, temporal: 0 });
   await saying(3);
-  assert.deepEqual(said().map((line) => line.slice(4)), [
-    '{"width":1280,"height":720}',
-    '{"width":320,"height":180}',
-    '{"width":2000,"height":180,"temporal":0}',
-  ]);
+  assert.deepEqual(
+    said().map((line) => line.slice(4)),
+    ['{"width":1280,"height":720}', '{"width":320,"height":180}', '{"width":2000,"height":180,"temporal":0}'],
+  );
 });
 
 test("of what is watched twice, whoever wants more of it is heard", async () => {
@@ -187,7 +194,13 @@ test("of what is watched twice, whoever wants more of it is heard", async () => 
 test("what comes and why is told, and forgotten with the track", async () => {
   const a = channel.subscribe("a");
   await opened();
-  gateway.tell({ type: "offer", connection: "c1", revision: 1, offer: "0=video", sections: [{ mid: "0", kind: "video", upstream: "a" }] });
+  gateway.tell({
+    type: "offer",
+    connection: "c1",
+    revision: 1,
+    offer: "0=video",
+    sections: [{ mid: "0", kind: "video", upstream: "a" }],
+  });
   await a.next("track");
   const layer = { encoding: "h", spatial: 0, temporal: 2, width: 640, height: 360 };
   const told = a.next("layer");

@@ -25,7 +25,8 @@ class Sights extends Observer {}
 export const watching = () => Observer.all.size;
 
 function tell(kind, target, entry) {
-  for (const observer of Observer.all) if (observer instanceof kind && observer.targets.has(target)) observer.tell([entry]);
+  for (const observer of Observer.all)
+    if (observer instanceof kind && observer.targets.has(target)) observer.tell([entry]);
 }
 
 export class Video extends EventTarget {
