@@ -60,6 +60,10 @@ registry! {
         Forwarded = "rtp_forwarded",
         /// Bytes of padding that made packets equally long, once for all viewers.
         PaddingBytes = "rtp_padding_bytes",
+        /// Packets of padding sent under a number that was kept for a packet which came late and is not for that viewer.
+        Fillers = "rtp_fillers",
+        /// Times that a viewer began with a stream, or was turned to another encoding or layer.
+        Switches = "layer_switches",
         /// RTP packets sent to a viewer again, on its request.
         Repaired = "rtp_repaired",
         /// RTCP datagrams sent.
@@ -136,6 +140,8 @@ registry! {
         CodecNotNegotiated = "codec_not_negotiated",
         /// Not forwarded: it would have reached the viewer from before its start.
         BeforeStart = "before_start",
+        /// Dropped: of a layer that this viewer does not get. Its sequence numbers close over it.
+        LayerDropped = "layer_dropped",
         /// Not forwarded: the fan-out fell behind and the packet was overwritten, or its stream has ended.
         Overrun = "overrun",
         /// Not sent: no room in the egress.

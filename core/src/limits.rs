@@ -62,6 +62,10 @@ pub const AUDIO_RING: (usize, usize) = (256, 64 * 1024);
 /// Packets and bytes of a video stream's retransmission ring: 3 s at 2.5 Mb/s, one key frame of a megabyte at most.
 pub const VIDEO_RING: (usize, usize) = (1024, 1024 * 1024);
 
+/// The same of each simulcast encoding beyond the first: which of them is the largest is not known before they come, and 2.5 Mb/s
+/// last for a second and a half, a 1.5 s round trip of repairs.
+pub const FURTHER_RING: (usize, usize) = (512, 512 * 1024);
+
 /// Packets of one fan-out round of a session, and of those that wait for the next: four batches, what a loaded shard takes in
 /// in one turn.
 pub const ROUND_LEN_MAX: usize = 4 * BATCH_LEN_MAX;

@@ -66,6 +66,24 @@ pub fn collect(header: &Header, packet: &[u8], ids: &Extensions) -> ArrayVec<u8,
     block
 }
 
+/// The data of an element of a block.
+pub fn element(block: &[u8], wanted: Extension) -> Option<&[u8]> {
+    Elements(block).find(|(extension, _)| *extension == wanted).map(|(_, data)| data)
+}
+
+/// Where the data of an element lies in a block.
+pub fn place_of(block: &[u8], wanted: Extension) -> Option<std::ops::Range<usize>> {
+    let mut at = 0;
+    for (extension, data) in Elements(block) {
+        let start = at + 2;
+        at = start + data.len();
+        if extension == wanted {
+            return Some(start..at);
+        }
+    }
+    None
+}
+
 /// Bytes that a block's elements take in the one-byte form behind a MID of one character, as nearly every header has them.
 pub fn extensions_len(block: &[u8]) -> usize {
     let elements: usize = Elements(block).map(|(_, data)| 1 + data.len()).sum();
@@ -251,6 +269,14 @@ mod tests {
             let rebuilt = Header::parse(&out[..len]).unwrap();
             assert_eq!(rebuilt.extensions(&out).count(), expected);
         }
+    }
+
+    #[test]
+    fn an_element_of_a_block_is_found_where_it_lies() {
+        let block = [Extension::AudioLevel as u8, 1, 0x7f, Extension::DependencyDescriptor as u8, 3, 1, 2, 3];
+        assert_eq!(element(&block, Extension::DependencyDescriptor), Some(&[1, 2, 3][..]));
+        assert_eq!(place_of(&block, Extension::DependencyDescriptor), Some(5..8));
+        assert_eq!((place_of(&block, Extension::AudioLevel), place_of(&block, Extension::Mid)), (Some(2..3), None));
     }
 
     #[test]

@@ -6,17 +6,41 @@
 //! ever reads another packet's bytes. Behind each payload lies room for padding (RFC 3550 5.1), so that a packet can be
 //! made as long as its neighbours, once for all viewers, and stays so when it is sent again.
 
+use crate::codec::{Numbers, Reach};
+
 /// Bytes of padding that a packet may get at most.
 pub const PADDING_LEN_MAX: usize = 16;
 
-/// What of a packet's header is kept beside its bytes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// What of a packet's header is kept beside its bytes, and what its descriptor says. 32 bytes, of an entry's 56.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Meta {
     pub timestamp: u32,
     pub payload_type: u8,
     pub marker: bool,
     /// The first packet of a key frame.
     pub key_frame: bool,
+    /// The first packet of its picture, and the last of its frame, as far as the codec tells.
+    pub frame_start: bool,
+    pub frame_end: bool,
+    pub numbers: Numbers,
+    /// For which of its encoding's targets it is.
+    pub reach: Reach,
+}
+
+impl Default for Meta {
+    /// Of a packet of an encoding without layers.
+    fn default() -> Self {
+        Self {
+            timestamp: 0,
+            payload_type: 0,
+            marker: false,
+            key_frame: false,
+            frame_start: false,
+            frame_end: false,
+            numbers: Numbers::NONE,
+            reach: Reach::LONE,
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -68,6 +92,15 @@ impl RetransmissionRing {
             arena: vec![0; bytes].into_boxed_slice(),
             head: 0,
         }
+    }
+
+    /// A ring that claims no memory and keeps nothing.
+    pub fn empty() -> Self {
+        Self { entries: Box::default(), arena: Box::default(), head: 0 }
+    }
+
+    pub const fn is_empty(&self) -> bool {
+        self.arena.is_empty()
     }
 
     /// What such a ring allocates.
@@ -148,7 +181,7 @@ impl RetransmissionRing {
     }
 
     fn place(&self, sequence: u64) -> usize {
-        sequence as usize & (self.entries.len() - 1)
+        sequence as usize & self.entries.len().wrapping_sub(1)
     }
 }
 
@@ -183,6 +216,14 @@ mod tests {
         let mut ring = RetransmissionRing::new(4, 10 + PADDING_LEN_MAX);
         assert!(!ring.insert(0, Meta::default(), &[], &[0; 11]));
         assert!(ring.insert(0, Meta::default(), &[], &[0; 10]));
+    }
+
+    #[test]
+    fn an_empty_ring_keeps_nothing_and_pads_nothing() {
+        let mut ring = RetransmissionRing::empty();
+        assert!(ring.is_empty() && !ring.insert(7, Meta::default(), &[], &[1]));
+        ring.pad(7, 3);
+        assert!(ring.get(7).is_none());
     }
 
     #[test]

@@ -17,6 +17,7 @@ mod fanout;
 mod hashing;
 mod level;
 pub mod limits;
+mod notices;
 mod paths;
 mod roll;
 mod round;

@@ -8,11 +8,10 @@ use arrayvec::ArrayVec;
 use tidewire_core::count::{Counter, Discard, Tally};
 use tidewire_core::limits::{ROUND_LEN_MAX, ROUND_LEN_USUAL};
 use tidewire_core::machine::{Egress, Progress};
-use tidewire_core::ring::Stored;
 use tidewire_core::time::Instant;
 
 use crate::connection::{Connection, Role};
-use crate::downstream::{Downstream, Forwarded, Way};
+use crate::downstream::{Downstream, Forwarded, Offered, Way};
 use crate::fanout::Item;
 use crate::level::level;
 use crate::table::slots::Slots;
@@ -27,7 +26,12 @@ pub(crate) struct Floor<'a, E> {
     pub(crate) tally: &'a mut Tally,
     /// Packets that may still be sealed in this slice.
     pub(crate) budget: &'a mut usize,
+    /// Viewers who get another track or layer since.
+    pub(crate) turned: &'a mut Turned,
 }
+
+/// Viewers who are to be told of their layer. Beyond these few, the next look at what is wanted tells them.
+pub(crate) type Turned = ArrayVec<u32, 64>;
 
 /// See the module's description.
 #[derive(Debug)]
@@ -75,7 +79,7 @@ impl Round {
 
     /// Serves viewers from the cursor on while the budget lasts; returns the tracks whose key frame somebody waits for.
     fn pass<E: Egress>(&mut self, viewers: &[u32], floor: &mut Floor<'_, E>) -> Starved {
-        let Floor { now, connections, upstreams, egress, tally, budget } = floor;
+        let Floor { now, connections, upstreams, egress, tally, budget, turned } = floor;
         let mut starved = Starved::new();
         let mut views = Views::new();
         let tracks = resolve(&self.items, upstreams, tally, &mut views);
@@ -84,8 +88,11 @@ impl Round {
             expect(&viewers[self.cursor..], connections, *egress);
             let Some(connection) = connections.at_mut(*slot).filter(|one| one.may_hear(tracks)) else { continue };
             let Some((mut way, Role::Downstream(downstream))) = connection.way(*now, &mut **egress) else { continue };
-            let sealed = serve(downstream, &views, &mut way, tally, &mut starved);
-            **budget = budget.saturating_sub(sealed);
+            let served = serve(downstream, &views, &mut way, tally, &mut starved);
+            **budget = budget.saturating_sub(served.sealed);
+            if served.has_turned && !turned.is_full() {
+                turned.push(*slot);
+            }
         }
         starved
     }
@@ -115,25 +122,17 @@ type Views<'a> = ArrayVec<View<'a>, ROUND_LEN_MAX>;
 
 /// An item with the bytes and numbers it stands for, looked up once for all viewers of a slice.
 enum View<'a> {
-    Packet(PacketView<'a>),
+    Packet(Offered<'a>),
     Report { track: TrackKey, report: &'a SenderReport },
 }
 
 impl View<'_> {
     const fn track(&self) -> TrackKey {
         match self {
-            Self::Packet(packet) => packet.track,
+            Self::Packet(packet) => packet.key,
             Self::Report { track, .. } => *track,
         }
     }
-}
-
-struct PacketView<'a> {
-    track: TrackKey,
-    epoch: u32,
-    stored: Stored<'a>,
-    /// The track's last sender report, for whoever starts with this packet.
-    report: Option<&'a SenderReport>,
 }
 
 /// Looks up every item, and returns the bits of their tracks. `views` is lent, since it is too large to be handed back.
@@ -159,7 +158,7 @@ fn view<'a>(item: &Item, upstreams: &'a Slots<Upstream>) -> Option<View<'a>> {
             let key = TrackKey::new(upstream, accepted.track);
             let track = found(key).filter(|track| track.epoch == accepted.epoch)?;
             let stored = track.ring.get(accepted.sequence)?;
-            Some(View::Packet(PacketView { track: key, epoch: track.epoch, stored, report: track.report.as_ref() }))
+            Some(View::Packet(Offered { key, epoch: track.epoch, stored, report: track.report.as_ref() }))
         }
         Item::Report { upstream, track } => {
             let key = TrackKey::new(upstream, track);
@@ -168,51 +167,89 @@ fn view<'a>(item: &Item, upstreams: &'a Slots<Upstream>) -> Option<View<'a>> {
     }
 }
 
-/// Serves one viewer; returns how many packets were sealed.
+/// What serving one viewer came to.
+#[derive(Default)]
+struct Served {
+    /// Packets that were sealed.
+    sealed: usize,
+    has_turned: bool,
+}
+
 fn serve<E: Egress>(
     downstream: &mut Downstream,
     views: &[View<'_>],
     way: &mut Way<'_, E>,
     tally: &mut Tally,
     starved: &mut Starved,
-) -> usize {
-    let mut sealed = 0;
+) -> Served {
+    let mut served = Served::default();
     for view in views {
-        sealed += usize::from(match view {
-            View::Packet(packet) => packet.forward(downstream, way, tally, starved),
-            View::Report { track, report } => tell(downstream, *track, report, way, tally),
-        });
-    }
-    sealed
-}
-
-impl PacketView<'_> {
-    /// Offers the packet to a viewer; returns whether it was sent.
-    fn forward<E: Egress>(
-        &self,
-        downstream: &mut Downstream,
-        way: &mut Way<'_, E>,
-        tally: &mut Tally,
-        starved: &mut Starved,
-    ) -> bool {
-        match downstream.forward(self.track, self.epoch, &self.stored, way) {
-            Ok(Forwarded::NotMine) => return false,
-            Ok(Forwarded::Sent) => {}
-            Ok(Forwarded::Started) => {
-                if let Some(report) = self.report {
-                    tell(downstream, self.track, report, way, tally);
-                }
-            }
-            Err(reason) => {
-                tally.discard(reason);
-                if reason == Discard::AwaitingKeyFrame && !starved.is_full() && !starved.contains(&self.track) {
-                    starved.push(self.track);
-                }
-                return false;
+        match view {
+            View::Packet(packet) => offer(packet, downstream, way, tally, starved, &mut served),
+            View::Report { track, report } => {
+                served.sealed += usize::from(tell(downstream, *track, report, way, tally));
             }
         }
-        tally.count(Counter::Forwarded);
-        true
+    }
+    served
+}
+
+/// Offers a packet to a viewer.
+fn offer<E: Egress>(
+    packet: &Offered<'_>,
+    downstream: &mut Downstream,
+    way: &mut Way<'_, E>,
+    tally: &mut Tally,
+    starved: &mut Starved,
+    served: &mut Served,
+) {
+    match downstream.forward(packet, way) {
+        Ok(Forwarded::NotMine) => return,
+        Ok(Forwarded::Sent) => tally.count(Counter::Forwarded),
+        Ok(how) => follow_up(how, packet, downstream, way, tally, starved, served),
+        Err(reason) => {
+            tally.discard(reason);
+            if reason == Discard::AwaitingKeyFrame {
+                starve(starved, packet.key);
+            }
+            return;
+        }
+    }
+    served.sealed += 1;
+}
+
+/// Does what a packet that was more than sent leaves to be done.
+fn follow_up<E: Egress>(
+    how: Forwarded,
+    packet: &Offered<'_>,
+    downstream: &mut Downstream,
+    way: &mut Way<'_, E>,
+    tally: &mut Tally,
+    starved: &mut Starved,
+    served: &mut Served,
+) {
+    match how {
+        Forwarded::NotMine | Forwarded::Sent => {}
+        Forwarded::Filled => return tally.count(Counter::Fillers),
+        Forwarded::Stuck => starve(starved, packet.key),
+        Forwarded::Turned => {
+            served.has_turned = true;
+            tally.count(Counter::Switches);
+        }
+        Forwarded::Started => {
+            served.has_turned = true;
+            tally.count(Counter::Switches);
+            if let Some(report) = packet.report {
+                tell(downstream, packet.key, report, way, tally);
+            }
+        }
+    }
+    tally.count(Counter::Forwarded);
+}
+
+fn starve(starved: &mut Starved, track: TrackKey) {
+    if !starved.is_full() && !starved.contains(&track) {
+        starved.push(track);
     }
 }
 

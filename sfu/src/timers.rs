@@ -16,6 +16,8 @@ pub(crate) enum Reason {
     Consent,
     /// The upstream has something to tell its publisher: a report, a NACK, a key frame request.
     Feedback,
+    /// It is time to look who wants what of the upstream's layers.
+    Review,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -1,51 +1,58 @@
 //! AV1 in RTP (AOMedia's "RTP Payload Format For AV1" 1.0): the aggregation header and the OBUs behind it.
 //!
 //! In: a payload without padding. Out: whether it starts a coded video sequence. Senders say so with the N bit; some that
-//! do not still put the sequence header in front, so that is looked for as well. Does not read the dependency descriptor,
-//! which is a header extension.
+//! do not still put the sequence header in front, so that is looked for as well, and tells the size. Does not read the
+//! dependency descriptor, which is a header extension.
+
+mod sequence;
 
 use super::Inspection;
+use super::bits::leb128;
 
 /// Reads the aggregation header and the headers of the packet's OBUs.
-pub fn inspect(payload: &[u8]) -> Inspection {
+pub(super) fn inspect(payload: &[u8]) -> Inspection {
     let Some((&aggregation, rest)) = payload.split_first() else { return Inspection::default() };
     // 4.4: Z, the first element continues an OBU of the packet before.
     if aggregation & CONTINUES != 0 || rest.is_empty() {
         return Inspection::default();
     }
     let elements = Elements { rest, left: Left::of(aggregation) };
+    let seen = walk(elements);
     // 4.4: N, the packet is the first of a coded video sequence.
     if aggregation & NEW_SEQUENCE != 0 {
-        return Inspection::start(true, true);
+        return Inspection { size: seen.size, ..Inspection::start(true, true) };
     }
-    walk(elements)
+    seen
 }
 
 /// A sequence header, then the frame it opens; when that frame is in a later packet, the header alone has to do.
 fn walk(elements: Elements<'_>) -> Inspection {
+    let mut size = None;
     let mut sequence = false;
     let mut frame_start = false;
     for obu in elements.filter_map(Obu::read) {
         if matches!(obu.obu_type, FRAME_HEADER | FRAME) {
             let key_frame = sequence && obu.is_key_frame();
-            return Inspection::start(key_frame, frame_start || obu.spatial_id == 0);
+            return Inspection { size, ..Inspection::start(key_frame, frame_start || obu.spatial_id == 0) };
+        }
+        if obu.obu_type == SEQUENCE_HEADER {
+            (sequence, size) = (true, sequence::size(obu.body));
         }
         // 7.5: a temporal delimiter opens a temporal unit, a sequence header at most follows it.
-        sequence |= obu.obu_type == SEQUENCE_HEADER;
         frame_start |= matches!(obu.obu_type, SEQUENCE_HEADER | TEMPORAL_DELIMITER);
     }
-    Inspection::start(sequence, frame_start)
+    Inspection { size, ..Inspection::start(sequence, frame_start) }
 }
 
-/// An OBU's header (AV1 5.3.2) and the first byte of what it holds.
-struct Obu {
+/// An OBU's header (AV1 5.3.2) and what it holds, as far as it is in the packet.
+struct Obu<'a> {
     obu_type: u8,
     spatial_id: u8,
-    first: Option<u8>,
+    body: &'a [u8],
 }
 
-impl Obu {
-    fn read(element: &[u8]) -> Option<Self> {
+impl<'a> Obu<'a> {
+    fn read(element: &'a [u8]) -> Option<Self> {
         let (&header, mut rest) = element.split_first()?;
         let mut spatial_id = 0;
         if header & 0x04 != 0 {
@@ -56,12 +63,12 @@ impl Obu {
         if header & 0x02 != 0 {
             (_, rest) = leb128(rest)?;
         }
-        Some(Self { obu_type: header >> 3 & 0x0f, spatial_id, first: rest.first().copied() })
+        Some(Self { obu_type: header >> 3 & 0x0f, spatial_id, body: rest })
     }
 
     /// AV1 5.9.2: show_existing_frame (1 bit), then frame_type (2), where 0 is a key frame.
     fn is_key_frame(&self) -> bool {
-        self.first.is_none_or(|first| first & 0xe0 == 0)
+        self.body.first().is_none_or(|first| first & 0xe0 == 0)
     }
 }
 
@@ -105,18 +112,6 @@ impl<'a> Iterator for Elements<'a> {
         self.rest = rest;
         Some(element)
     }
-}
-
-/// AV1 4.10.5, for sizes that can occur in a packet: at most four bytes.
-fn leb128(bytes: &[u8]) -> Option<(usize, &[u8])> {
-    let mut value = 0;
-    for (index, &byte) in bytes.iter().take(4).enumerate() {
-        value |= usize::from(byte & 0x7f) << (7 * index);
-        if byte & 0x80 == 0 {
-            return Some((value, bytes.get(index + 1..)?));
-        }
-    }
-    None
 }
 
 const CONTINUES: u8 = 0x80;

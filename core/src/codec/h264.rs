@@ -3,12 +3,15 @@
 //! In: a payload without padding. Out: whether a decoder can start with it. It can where the active parameter sets and
 //! an IDR picture begin: encoders for conferences send SPS, PPS and IDR together, in that order, so the SPS is the place
 //! to start; an IDR picture by itself counts too, for streams whose parameter sets travel in the session description.
-//! Does not know the interleaved mode 2, which is never negotiated.
+//! An SPS that is whole in its packet tells the size. Does not know the interleaved mode 2, which is never negotiated,
+//! nor temporal layers, which are named in dependency descriptors alone.
+
+mod parameters;
 
 use super::Inspection;
 
 /// Reads the NAL unit types in one packet.
-pub fn inspect(payload: &[u8]) -> Inspection {
+pub(super) fn inspect(payload: &[u8]) -> Inspection {
     match payload.split_first() {
         Some((&header, rest)) => match header & TYPE {
             STAP_A => aggregate(rest),
@@ -49,7 +52,7 @@ fn unit(nal_type: u8, body: &[u8]) -> Inspection {
             Inspection::start(first, first)
         }
         SLICE | PARTITION_A => Inspection::start(false, is_first_slice(body)),
-        SPS => Inspection::start(true, true),
+        SPS => Inspection { size: parameters::size(body), ..Inspection::start(true, true) },
         SEI | PPS | DELIMITER => Inspection::start(false, true),
         _ => Inspection::default(),
     }

@@ -8,7 +8,7 @@
 use super::Inspection;
 
 /// Reads the NAL unit types in one packet.
-pub fn inspect(payload: &[u8]) -> Inspection {
+pub(super) fn inspect(payload: &[u8]) -> Inspection {
     match payload.split_first_chunk::<2>() {
         Some((header, rest)) => match nal_type(header) {
             AGGREGATION => aggregate(rest),

@@ -5,8 +5,12 @@
 //! and who is able to decode it. With that a viewer's choice is a bit in a set, the same for every codec: forward what is part
 //! of its target; turn from one target to another at a frame that is an entry to the new one and can be decoded in the old.
 //! Nothing here knows viewers.
+//!
+//! Each codec's machine stands in its file; this one picks. A dependency descriptor that can be read goes before the payload, but
+//! for the numbers, which stand in both.
 
-use super::{Codec, Inspection};
+use super::dependency::Dependency;
+use super::{Codec, Inspection, av1, h264, h265, vp8, vp9};
 
 /// Targets of one encoding at most: a set of them is a word. The dependency descriptor allows as many.
 pub const TARGETS_MAX: usize = 32;
@@ -19,7 +23,7 @@ pub struct Target {
 }
 
 /// A set of decode targets: bit n stands for the target of that index in [`Layering::targets`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Targets(pub u32);
 
 impl Targets {
@@ -33,13 +37,13 @@ impl Targets {
     }
 }
 
-/// For whom a packet is.
+/// For whom a packet is. Bits beyond the targets that there are say nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Reach {
     /// The targets that its frame is a part of.
     pub part_of: Targets,
-    /// The targets that can be entered with its frame: from there on all frames of such a target can be decoded, if this one
-    /// can. A frame that starts the stream anew is an entry to all.
+    /// The targets that can be entered with its frame, at the frame's first packet: from there on all frames of such a target can
+    /// be decoded, if this one can. A frame that starts the stream anew is an entry to all that it is part of.
     pub entry_to: Targets,
     /// The targets whose viewers can decode its frame, having had all frames of their target.
     pub decodable_in: Targets,
@@ -51,6 +55,8 @@ impl Reach {
     /// Of an encoding with one target.
     pub const LONE: Self =
         Self { part_of: Targets::ALL, entry_to: Targets::NONE, decodable_in: Targets::ALL, spatial: 0, temporal: 0 };
+    /// Of a frame that starts the stream anew.
+    pub const START: Self = Self { entry_to: Targets::ALL, ..Self::LONE };
 }
 
 /// A packet, as a layering looks at it.
@@ -70,11 +76,33 @@ pub struct Packet<'a> {
 #[derive(Debug)]
 pub struct Layering {
     codec: Codec,
+    described: Described,
+    /// Boxed when the first template structure comes, since few streams have one.
+    dependency: Option<Box<Dependency>>,
+}
+
+/// What the payload format itself says of layers.
+#[derive(Debug)]
+enum Described {
+    Vp8(vp8::Layers),
+    Vp9(vp9::Layers),
+    /// Formats that name no layers: what is kept is the size, and from which packet on it holds.
+    Not {
+        size: Option<(u16, u16)>,
+        since: u64,
+    },
 }
 
 impl Layering {
-    pub const fn new(codec: Codec) -> Self {
-        Self { codec }
+    pub fn new(codec: Codec) -> Self {
+        let described = match codec {
+            Codec::Vp8 => Described::Vp8(vp8::Layers::new()),
+            Codec::Vp9 => Described::Vp9(vp9::Layers::new()),
+            Codec::Opus | Codec::Pcmu | Codec::Pcma | Codec::G722 | Codec::H264 | Codec::H265 | Codec::Av1 => {
+                Described::Not { size: None, since: 0 }
+            }
+        };
+        Self { codec, described, dependency: None }
     }
 
     pub const fn codec(&self) -> Codec {
@@ -83,11 +111,80 @@ impl Layering {
 
     /// Looks at a packet, in the order of arrival.
     pub fn inspect(&mut self, packet: &Packet<'_>) -> Inspection {
-        self.codec.inspect(packet.payload)
+        let Some(frame) = self.read_descriptor(packet) else {
+            let seen = self.inspect_payload(packet);
+            // Bits of the payload's own targets would mean others among those of the descriptors.
+            return if self.dependency.is_some() { seen.without_layers() } else { seen };
+        };
+        let numbers = match &mut self.described {
+            Described::Vp8(layers) => layers.inspect(packet).numbers,
+            Described::Vp9(layers) => layers.inspect(packet).numbers,
+            Described::Not { .. } => super::Numbers::NONE,
+        };
+        frame.inspection(numbers)
     }
 
-    /// The targets that there are, the lowest first; one at least.
+    /// The targets that there are, one at least: in the order of the dependency descriptors, else the lowest first and then as they
+    /// appeared, so compare them, not their indices. An index keeps its meaning until the next key frame; new ones may be added
+    /// behind.
     pub fn targets(&self) -> &[Target] {
-        &[Target { spatial: 0, temporal: 0 }]
+        match (&self.dependency, &self.described) {
+            (Some(dependency), _) => dependency.targets(),
+            (None, Described::Vp8(layers)) => layers.targets(),
+            (None, Described::Vp9(layers)) => layers.targets(),
+            (None, Described::Not { .. }) => &LONE_TARGET,
+        }
+    }
+
+    /// The targets that are sent at present, as far as the publisher says it: a viewer of another waits for nothing.
+    pub fn active(&self) -> Targets {
+        match (&self.dependency, &self.described) {
+            (Some(dependency), _) => dependency.active(),
+            (None, Described::Vp9(layers)) => layers.active(),
+            (None, Described::Vp8(_) | Described::Not { .. }) => Targets::ALL,
+        }
+    }
+
+    /// The size of a spatial layer's pictures in pixels, as the last key frame has it.
+    pub fn size(&self, spatial: u8) -> Option<(u16, u16)> {
+        if let Some(size) = self.dependency.as_ref().and_then(|dependency| dependency.size(spatial)) {
+            return Some(size);
+        }
+        match &self.described {
+            Described::Vp8(layers) => layers.size().filter(|_| spatial == 0),
+            Described::Vp9(layers) => layers.size(spatial),
+            Described::Not { size, .. } => size.filter(|_| spatial == 0),
+        }
+    }
+
+    fn read_descriptor(&mut self, packet: &Packet<'_>) -> Option<super::dependency::Frame> {
+        let descriptor = packet.descriptor?;
+        if self.dependency.is_none() {
+            self.dependency = Dependency::open(descriptor).map(Box::new);
+        }
+        self.dependency.as_mut()?.read(packet.sequence, descriptor)
+    }
+
+    fn inspect_payload(&mut self, packet: &Packet<'_>) -> Inspection {
+        let (kept, since) = match &mut self.described {
+            Described::Vp8(layers) => return layers.inspect(packet),
+            Described::Vp9(layers) => return layers.inspect(packet),
+            Described::Not { size, since } => (size, since),
+        };
+        let seen = match self.codec {
+            Codec::H264 => h264::inspect(packet.payload),
+            Codec::H265 => h265::inspect(packet.payload),
+            Codec::Av1 => av1::inspect(packet.payload),
+            Codec::Opus | Codec::Pcmu | Codec::Pcma | Codec::G722 | Codec::Vp8 | Codec::Vp9 => {
+                return Inspection::audio(packet.payload);
+            }
+        };
+        if seen.size.is_some() && packet.sequence >= *since {
+            (*kept, *since) = (seen.size, packet.sequence);
+        }
+        // RFC 6184 5.1, RFC 7798 4.1, AV1 4.2: the marker is on the last packet of a picture.
+        Inspection { frame_end: packet.marker && !packet.payload.is_empty(), ..seen }
     }
 }
+
+const LONE_TARGET: [Target; 1] = [Target { spatial: 0, temporal: 0 }];

@@ -2,16 +2,21 @@
 //!
 //! One file per codec, named for it; each reads the descriptor that its RTP payload format puts before the media and,
 //! where that format has none, the first bytes of the media itself. Payloads come straight from the wire: whatever is
-//! cut short or makes no sense inspects as nothing at all, never as an error. Nothing here keeps state, so a packet
-//! says what it says alone; which packets make up one frame is for the caller, who has their timestamps.
+//! cut short or makes no sense inspects as nothing at all, never as an error. What has to be remembered from packet to
+//! packet of one stream, a `Layering` keeps.
 
-pub mod vp8;
-pub mod vp9;
-pub mod h264;
-pub mod h265;
-pub mod av1;
 mod layering;
 mod numbers;
+mod vp8;
+mod vp9;
+mod h264;
+mod h265;
+mod av1;
+mod dependency;
+pub mod allocation;
+pub mod red;
+mod grid;
+mod bits;
 
 pub use self::layering::{Layering, Packet, Reach, TARGETS_MAX, Target, Targets};
 pub use self::numbers::{Numbers, Shift, renumber};
@@ -52,32 +57,25 @@ impl Codec {
         }
     }
 
-    /// What one packet's payload, without its padding, says about frames. An empty payload (a padding probe) says nothing.
+    /// What one packet's payload, without its padding, says by itself. An empty payload (a padding probe) says nothing.
     pub fn inspect(self, payload: &[u8]) -> Inspection {
-        match self {
-            Self::Opus | Self::Pcmu | Self::Pcma | Self::G722 => Inspection::audio(payload),
-            Self::Vp8 => vp8::inspect(payload),
-            Self::Vp9 => vp9::inspect(payload),
-            Self::H264 => h264::inspect(payload),
-            Self::H265 => h265::inspect(payload),
-            Self::Av1 => av1::inspect(payload),
-        }
+        Layering::new(self).inspect(&Packet { sequence: 0, marker: false, payload, descriptor: None })
     }
 }
 
-/// What can be told from one payload.
+/// What can be told from one packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Inspection {
     /// A decoder that has seen nothing yet can start with this packet, given the rest of its frame.
     pub key_frame: bool,
-    /// Nothing of this packet's frame (of its picture, all spatial layers) comes before it; H.264 and H.265, which
-    /// have no descriptor, say so of each parameter set and of the first slice, hence more than once a frame.
+    /// Nothing of this packet's frame (of one spatial layer) comes before it; H.264 and H.265, which have no descriptor of their
+    /// own, say so of each parameter set and of the first slice, hence more than once a frame.
     pub frame_start: bool,
     /// The last packet of its frame (of one spatial layer): behind it a viewer of this layer expects nothing more.
     pub frame_end: bool,
     pub reach: Reach,
     pub numbers: Numbers,
-    /// The size of the pictures from this key frame on, in pixels, where the packet says it.
+    /// The size of the pictures of its spatial layer from here on, in pixels, where the packet says it.
     pub size: Option<(u16, u16)>,
 }
 
@@ -90,16 +88,25 @@ impl Default for Inspection {
 impl Inspection {
     /// Of an encoding without layers.
     const fn start(key_frame: bool, frame_start: bool) -> Self {
-        Self { key_frame, frame_start, frame_end: false, reach: Reach::LONE, numbers: Numbers::NONE, size: None }
+        let reach = if key_frame { Reach::START } else { Reach::LONE };
+        Self { key_frame, frame_start, frame_end: false, reach, numbers: Numbers::NONE, size: None }
     }
 
     /// Each audio packet is a whole frame, and any can be started with.
     fn audio(payload: &[u8]) -> Self {
-        Self::start(!payload.is_empty(), !payload.is_empty())
+        let there = !payload.is_empty();
+        Self { frame_end: there, ..Self::start(there, there) }
     }
 
+    /// What two units of one packet say together.
     fn either(self, other: Self) -> Self {
-        Self::start(self.key_frame || other.key_frame, self.frame_start || other.frame_start)
+        let together = Self::start(self.key_frame || other.key_frame, self.frame_start || other.frame_start);
+        Self { size: self.size.or(other.size), ..together }
+    }
+
+    /// The same, of a frame for everybody.
+    fn without_layers(self) -> Self {
+        Self { reach: if self.key_frame { Reach::START } else { Reach::LONE }, ..self }
     }
 }
 
@@ -109,20 +116,69 @@ mod tests {
 
     use super::*;
 
+    /// Packets with any bytes, some of which look like the ones that follow each other.
+    fn packets() -> impl Strategy<Value = Vec<(u16, Vec<u8>, Option<Vec<u8>>)>> {
+        let bytes = |len| proptest::collection::vec(any::<u8>(), 0..len);
+        proptest::collection::vec((any::<u16>(), bytes(64), proptest::option::of(bytes(96))), 1..8)
+    }
+
+    fn any_codec() -> impl Strategy<Value = Codec> {
+        proptest::sample::select(&Codec::ALL[..])
+    }
+
+    fn any_shift() -> impl Strategy<Value = Shift> {
+        (any::<u16>(), any::<u8>(), any::<u16>()).prop_map(|(picture, tl0, frame)| Shift { picture, tl0, frame })
+    }
+
     proptest! {
         #[test]
-        fn no_payload_makes_an_inspection_panic(payload in proptest::collection::vec(any::<u8>(), 0..64)) {
-            for codec in Codec::ALL {
-                codec.inspect(&payload);
+        fn whatever_comes_is_looked_at_without_harm(codec in any_codec(), packets in packets()) {
+            let mut layering = Layering::new(codec);
+            for (sequence, payload, descriptor) in &packets {
+                let descriptor = descriptor.as_deref();
+                let seen = layering.inspect(&Packet { sequence: (*sequence).into(), marker: false, payload, descriptor });
+                prop_assert!(seen.frame_start || !seen.key_frame, "{:?}", seen);
+                prop_assert!((1..=TARGETS_MAX).contains(&layering.targets().len()));
+                layering.size(seen.reach.spatial);
             }
         }
 
         #[test]
-        fn a_key_frame_starts_nowhere_but_at_the_start_of_a_frame(payload in proptest::collection::vec(any::<u8>(), 0..64)) {
-            for codec in Codec::ALL {
-                let seen = codec.inspect(&payload);
-                prop_assert!(seen.frame_start || !seen.key_frame, "{codec:?} {seen:?}");
+        fn two_shifts_are_as_good_as_their_sum(
+            codec in any_codec(),
+            packets in packets(),
+            (a, b) in (any_shift(), any_shift()),
+        ) {
+            let sum = Shift {
+                picture: a.picture.wrapping_add(b.picture),
+                tl0: a.tl0.wrapping_add(b.tl0),
+                frame: a.frame.wrapping_add(b.frame),
+            };
+            for (_, payload, descriptor) in packets {
+                let (mut twice, mut once) = ((payload.clone(), descriptor.clone()), (payload, descriptor));
+                renumber(codec, &mut twice.0, twice.1.as_deref_mut(), a);
+                renumber(codec, &mut twice.0, twice.1.as_deref_mut(), b);
+                renumber(codec, &mut once.0, once.1.as_deref_mut(), sum);
+                prop_assert_eq!(twice, once);
             }
+        }
+
+        #[test]
+        fn a_shift_is_seen_in_the_numbers_and_nowhere_else(
+            codec in any_codec(),
+            payload in proptest::collection::vec(any::<u8>(), 0..64),
+            by in any_shift(),
+        ) {
+            let mut shifted = payload.clone();
+            renumber(codec, &mut shifted, None, by);
+            let changed = payload.iter().zip(&shifted).filter(|(before, after)| before != after).count();
+            prop_assert!(changed <= 3);
+            let (before, after) = (codec.inspect(&payload), codec.inspect(&shifted));
+            let mask = ((1_u32 << before.numbers.picture_bits) - 1) as u16;
+            let picture = before.numbers.picture.wrapping_add(by.picture) & mask;
+            let tl0 = before.numbers.tl0.map(|tl0| tl0.wrapping_add(by.tl0));
+            let numbers = Numbers { picture, tl0, ..before.numbers };
+            prop_assert_eq!(after, Inspection { numbers, ..before });
         }
     }
 

@@ -4,19 +4,22 @@
 //! are left out that the numbers count, they are shifted so that they go on by one. A shift is added modulo the width in which
 //! the publisher writes the number; nothing changes its length, so a packet stays as long as it was.
 
-use super::Codec;
+use super::{Codec, dependency, vp8, vp9};
 
-/// What a packet's descriptor counts its frame by. Zero where it does not.
+/// What a packet's descriptors count its frame by. Zero or none where they do not.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Numbers {
-    /// Picture id (VP8, VP9), or frame number (dependency descriptor).
+    /// Picture id of the payload descriptor (VP8, VP9).
     pub picture: u16,
-    /// Its bits: 7, 15 or 16; 0 when there is none.
+    /// Its bits: 7 or 15; 0 when there is none.
     pub picture_bits: u8,
     /// Whether a receiver takes a hole in it for a loss, so that what is left out has to be closed over (VP8).
     pub closes: bool,
     /// TL0PICIDX, which counts frames of the lowest temporal layer.
     pub tl0: Option<u8>,
+    /// Frame number of the dependency descriptor, where that was read. It stands beside the picture id and runs at its own pace:
+    /// each spatial layer counts, and Chromium counts the frames of all encodings together.
+    pub frame: Option<u16>,
 }
 
 /// What is added to a packet's numbers for one viewer.
@@ -24,17 +27,68 @@ pub struct Numbers {
 pub struct Shift {
     pub picture: u16,
     pub tl0: u8,
+    pub frame: u16,
 }
 
 impl Numbers {
-    pub const NONE: Self = Self { picture: 0, picture_bits: 0, closes: false, tl0: None };
+    pub const NONE: Self = Self { picture: 0, picture_bits: 0, closes: false, tl0: None, frame: None };
 }
 
 impl Shift {
-    pub const NONE: Self = Self { picture: 0, tl0: 0 };
+    pub const NONE: Self = Self { picture: 0, tl0: 0, frame: 0 };
 }
 
 /// Shifts the numbers in a payload's descriptor, and in the dependency descriptor where there is one.
+///
+/// Whatever is not there, or is cut off, stays as it is.
 pub fn renumber(codec: Codec, payload: &mut [u8], descriptor: Option<&mut [u8]>, by: Shift) {
-    let _ = (codec, payload, descriptor, by);
+    match codec {
+        Codec::Vp8 => vp8::renumber(payload, by),
+        Codec::Vp9 => vp9::renumber(payload, by),
+        Codec::Opus | Codec::Pcmu | Codec::Pcma | Codec::G722 | Codec::H264 | Codec::H265 | Codec::Av1 => {}
+    }
+    if let Some(descriptor) = descriptor {
+        dependency::renumber(descriptor, by);
+    }
+}
+
+/// A picture id and where it stands: 7 bits, or 15 when its first bit (M) says so (RFC 7741 4.2, RFC 9628 4.2).
+#[derive(Clone, Copy, Debug)]
+pub(super) struct PictureId {
+    pub(super) value: u16,
+    pub(super) bits: u8,
+    pub(super) at: usize,
+}
+
+impl PictureId {
+    pub(super) fn read(payload: &[u8], at: usize) -> Option<Self> {
+        let &first = payload.get(at)?;
+        if first & 0x80 == 0 {
+            return Some(Self { value: first.into(), bits: 7, at });
+        }
+        let &second = payload.get(at + 1)?;
+        Some(Self { value: u16::from_be_bytes([first & 0x7f, second]), bits: 15, at })
+    }
+
+    /// Bytes that it takes.
+    pub(super) const fn len(self) -> usize {
+        if self.bits == 7 { 1 } else { 2 }
+    }
+
+    pub(super) fn shift(self, payload: &mut [u8], by: u16) {
+        let value = self.value.wrapping_add(by);
+        let [high, low] = value.to_be_bytes();
+        match payload.get_mut(self.at..self.at + self.len()) {
+            Some([only]) => *only = low & 0x7f,
+            Some([first, second]) => (*first, *second) = (high | 0x80, low),
+            Some(_) | None => {}
+        }
+    }
+}
+
+/// Adds to the byte at `at`, if there is one.
+pub(super) fn shift_byte(payload: &mut [u8], at: usize, by: u8) {
+    if let Some(byte) = payload.get_mut(at) {
+        *byte = byte.wrapping_add(by);
+    }
 }

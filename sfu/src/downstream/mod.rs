@@ -1,12 +1,18 @@
-//! Media towards one viewer: its streams, each of a publication, and bound to a track of whoever publishes it at present.
+//! Media towards one viewer: its streams, each of a publication, and bound to a section of whoever publishes it at present.
 //!
 //! Packets come by reference from the publisher's ring; each is numbered for this viewer, sealed with its key straight
-//! into the egress, and forgotten. Feedback of the viewer comes in, and goes out as repairs or as the wish for a key
-//! frame. Invariant: an outgoing sequence number is a function of the incoming one for as long as a binding lasts, and
-//! the next binding starts beyond it, so that no nonce is ever used for two contents.
+//! into the egress, and forgotten. Which of a section's tracks a stream hears, and up to which layer, is chosen by what the
+//! viewer wishes. Feedback of the viewer comes in, and goes out as repairs or as the wish for a key frame. Invariant: an
+//! outgoing sequence number is a function of the incoming one for as long as a leg of a stream's way lasts, and the next leg
+//! starts beyond it, so that no nonce is ever used for two contents.
 
 mod stream;
 mod course;
+mod trail;
+mod seal;
+mod choice;
+mod turning;
+mod layer;
 mod others;
 mod credit;
 mod recent;
@@ -14,9 +20,12 @@ mod repair;
 
 use std::time::Duration;
 
-use tidewire_core::codec::Kind;
+use arrayvec::ArrayVec;
+use tidewire_core::codec::{Kind, Target};
 use tidewire_core::count::Discard;
+use tidewire_core::limits::WANTS_MAX;
 use tidewire_core::machine::{Egress, Path};
+use tidewire_core::message::quality::{Layer, LayerReason, Wish};
 use tidewire_core::random::Seeded;
 use tidewire_core::ring::Stored;
 use tidewire_core::rtcp::{Report, Writer};
@@ -25,6 +34,7 @@ use tidewire_core::time::Instant;
 
 use self::credit::Credit;
 use self::others::Others;
+use self::stream::Source;
 pub(crate) use self::stream::Stream;
 use crate::command::{Carried, PublicationId, SessionId};
 use crate::upstream::{SenderReport, TrackKey, Upstream};
@@ -42,7 +52,7 @@ pub(crate) struct Way<'a, E> {
 #[repr(C)]
 pub(crate) struct Downstream {
     streams: Vec<Stream>,
-    /// The bits of the tracks that are heard.
+    /// The bits of the tracks that are heard or awaited.
     ears: u64,
     credit: Credit,
     pub(crate) session: SessionId,
@@ -101,21 +111,71 @@ impl Downstream {
         self.publications().any(|one| one == publication)
     }
 
-    /// Binds each stream of the publication to the upstream's track of its kind: the first to the first, the second to the
-    /// second. A stream for which there is no track hears nothing; one that hears its track already goes on undisturbed.
+    /// Binds each stream of the publication to the upstream's section of its kind: the first to the first, the second to the
+    /// second. A stream for which there is no section hears nothing; one that is bound already goes on undisturbed.
     pub(crate) fn attach(&mut self, publication: PublicationId, upstream: u32, media: &Upstream) {
         for kind in [Kind::Audio, Kind::Video] {
-            let mut tracks = media.tracks.iter().enumerate().filter(|(_, track)| track.kind == kind);
+            let mut sections = (0..=u8::MAX).zip(&media.sections).filter(|(_, section)| section.kind == kind);
             let own = |stream: &&mut Stream| stream.kind == kind && stream.publication() == publication;
             for stream in self.streams.iter_mut().filter(own) {
-                match tracks.next().map(|(at, track)| (TrackKey::new(upstream, at as u8), track)) {
-                    Some((key, _)) if stream.heard() == Some(key) => {}
-                    Some((key, track)) => stream.bind(key, track),
+                match sections.next().map(|(at, section)| (Source { upstream, section: at }, section)) {
+                    Some((source, _)) if stream.source() == Some(source) => {}
+                    Some((source, section)) => {
+                        stream.bind(source, section);
+                        stream.choose_from(media, section);
+                    }
                     None => stream.unbind(),
                 }
             }
         }
         self.listen();
+    }
+
+    /// Notes what the viewer would like of a publication's video.
+    pub(crate) fn prefer(&mut self, publication: PublicationId, wish: &Wish) {
+        let own = |stream: &&mut Stream| stream.kind == Kind::Video && stream.publication() == publication;
+        for stream in self.streams.iter_mut().filter(own) {
+            stream.carried.wish = wish.clone();
+        }
+    }
+
+    /// Chooses anew among an upstream's tracks for every stream of its videos. Returns what is wanted of them.
+    pub(crate) fn choose_anew(&mut self, upstream: u32, media: &Upstream) -> Wanted {
+        let mut wanted = Wanted::default();
+        for stream in self.streams.iter_mut().filter(|stream| stream.kind == Kind::Video) {
+            let Some(source) = stream.source().filter(|source| source.upstream == upstream) else { continue };
+            let Some(section) = media.sections.get(usize::from(source.section)) else { continue };
+            if media.is_layered(section) {
+                stream.choose_from(media, section);
+                stream.want(&mut wanted);
+            }
+        }
+        self.listen();
+        wanted
+    }
+
+    /// The upstreams of its videos, each once. Beyond these few, each is told of when it is reviewed.
+    pub(crate) fn upstreams(&self) -> ArrayVec<u32, UPSTREAMS_TOLD_MAX> {
+        let mut upstreams = ArrayVec::new();
+        for source in self.streams.iter().filter(|one| one.kind == Kind::Video).filter_map(Stream::source) {
+            if !upstreams.contains(&source.upstream) && upstreams.try_push(source.upstream).is_err() {
+                break;
+            }
+        }
+        upstreams
+    }
+
+    /// What the viewer gets of an upstream's first video and why, if it is to be told.
+    pub(crate) fn tell(
+        &mut self,
+        now: Instant,
+        upstream: u32,
+        media: &Upstream,
+    ) -> Option<(PublicationId, Layer, LayerReason)> {
+        let is_its = |one: &&mut Stream| one.source().is_some_and(|source| source.upstream == upstream);
+        let stream = self.streams.iter_mut().filter(|one| one.kind == Kind::Video).find(is_its)?;
+        let (layer, reason) = stream.tell(now, media)?;
+        Some((stream.publication(), layer, reason))
     }
 
     /// The publisher is gone; the streams keep their numbers for the next one.
@@ -140,35 +200,37 @@ impl Downstream {
         self.ears & bits != 0
     }
 
-    /// The stream that hears this track, if any.
+    /// The stream that hears or awaits this track, if any.
     #[inline]
     fn stream_of(&mut self, key: TrackKey) -> Option<&mut Stream> {
-        let front = self.streams.iter().take(FRONT_LEN).position(|stream| stream.course.heard == Some(key));
+        let front = self.streams.iter().take(FRONT_LEN).position(|stream| stream.course.follows(key));
         let at = match front {
             Some(at) => at,
             None => self.others.position(key)?,
         };
-        self.streams.get_mut(at)
+        // The list is written anew after a stream has turned, and may be a packet behind it.
+        self.streams.get_mut(at).filter(|stream| stream.course.follows(key))
     }
 
-    /// Sends one packet on; `epoch` says which of the track's streams it is from.
+    /// Sends one packet on.
     #[inline]
     pub(crate) fn forward<E: Egress>(
         &mut self,
-        key: TrackKey,
-        epoch: u32,
-        packet: &Stored<'_>,
+        offered: &Offered<'_>,
         way: &mut Way<'_, E>,
     ) -> Result<Forwarded, Discard> {
-        let Some(stream) = self.stream_of(key) else { return Ok(Forwarded::NotMine) };
-        let sent = stream.forward(epoch, packet, way)?;
+        let Some(stream) = self.stream_of(offered.key) else { return Ok(Forwarded::NotMine) };
+        let sent = stream.forward(offered, way)?;
         self.credit.earn(sent.len);
-        Ok(if sent.started { Forwarded::Started } else { Forwarded::Sent })
+        if sent.how == Forwarded::Started {
+            self.listen();
+        }
+        Ok(sent.how)
     }
 
     /// Tells the viewer how the track's timestamps relate to its publisher's clock. Returns whether anything was said.
     pub(crate) fn report<E: Egress>(&mut self, key: TrackKey, report: &SenderReport, way: &mut Way<'_, E>) -> bool {
-        let Some(stream) = self.stream_of(key) else { return false };
+        let Some(stream) = self.stream_of(key).filter(|stream| stream.heard() == Some(key)) else { return false };
         let Some(info) = stream.translate(way.now, report) else { return false };
         let (ssrc, cname) = (stream.ssrc(), &stream.carried.cname);
         way.send_rtcp(|writer| {
@@ -184,7 +246,7 @@ impl Downstream {
 
     /// The tracks whose next key frame this viewer waits for.
     pub(crate) fn starving(&self) -> impl Iterator<Item = TrackKey> + '_ {
-        self.streams.iter().filter_map(Stream::starving)
+        self.streams.iter().flat_map(Stream::starving)
     }
 
     /// The track behind an outgoing SSRC, when the viewer misses something of it.
@@ -192,14 +254,19 @@ impl Downstream {
         self.streams.get(self.position(ssrc)?)?.heard()
     }
 
+    /// The upstream from which an outgoing SSRC is fed.
+    pub(crate) fn upstream_behind(&self, ssrc: u32) -> Option<u32> {
+        self.streams.get(self.position(ssrc)?)?.source().map(|source| source.upstream)
+    }
+
     /// Where the stream of an SSRC stands. A search: for what comes a few times a second.
     fn position(&self, ssrc: u32) -> Option<usize> {
         self.streams.iter().position(|stream| stream.ssrc() == ssrc)
     }
 
-    /// Takes note of which tracks are heard, after any stream has come, gone or turned.
+    /// Takes note of which tracks are heard and awaited, after any stream has come, gone or turned.
     fn listen(&mut self) {
-        self.ears = self.streams.iter().filter_map(Stream::heard).fold(0, |ears, key| ears | key.bit());
+        self.ears = self.streams.iter().flat_map(Stream::followed).fold(0, |ears, key| ears | key.bit());
         self.others.note(&self.streams);
     }
 
@@ -212,15 +279,42 @@ impl Downstream {
     }
 }
 
+/// Upstreams whose layers a viewer is told of at once when it turns: everybody's in a large meeting.
+const UPSTREAMS_TOLD_MAX: usize = WANTS_MAX;
+
+/// A packet as it is offered to every viewer.
+pub(crate) struct Offered<'a> {
+    pub(crate) key: TrackKey,
+    /// Which of the track's streams it is from.
+    pub(crate) epoch: u32,
+    pub(crate) stored: Stored<'a>,
+    /// The track's last sender report, for whoever starts with this packet.
+    pub(crate) report: Option<&'a SenderReport>,
+}
+
 /// What became of a packet that was offered to a downstream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Forwarded {
-    /// The viewer does not watch this track.
+    /// The viewer does not hear this track.
     NotMine,
     Sent,
-    /// Sent, and the first of its binding: the viewer needs to be told about clocks.
+    /// Sent, and the first of its track: the viewer needs to be told about clocks.
     Started,
+    /// Sent, and from it on the viewer has another target of the same track.
+    Turned,
+    /// Sent; but the viewer cannot turn to the target that it is to have before a key frame comes.
+    Stuck,
+    /// Padding was sent in its place.
+    Filled,
 }
+
+/// What a viewer wants of an upstream: tracks, each up to these layers. Of each video what is chosen for it, what it would have
+/// if that were sent, and what it has until then.
+pub(crate) type Wanted = ArrayVec<(u8, Target), WANTED_MAX>;
+
+/// Videos of one publisher in one downstream: a camera and a few screens. What more there are is not wanted by name, and sent as
+/// long as anybody wants it.
+const WANTED_MAX: usize = 12;
 
 impl<E: Egress> Way<'_, E> {
     /// Says goodbye for these streams (RFC 3550 6.6).

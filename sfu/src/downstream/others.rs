@@ -10,7 +10,7 @@ use crate::upstream::TrackKey;
 /// See the module's description.
 #[derive(Debug, Default)]
 pub(super) struct Others {
-    /// Sorted by track; a track is heard by one stream at most.
+    /// Sorted by track; a track is heard or awaited by one stream at most.
     heard: Vec<(TrackKey, u8)>,
 }
 
@@ -26,7 +26,7 @@ impl Others {
         self.heard.clear();
         // A downstream has at most `MEDIA_SECTIONS_MAX` streams, which a byte counts.
         let behind = (0..=u8::MAX).zip(streams).skip(FRONT_LEN);
-        self.heard.extend(behind.filter_map(|(position, stream)| Some((stream.heard()?, position))));
+        self.heard.extend(behind.flat_map(|(position, stream)| stream.followed().map(move |key| (key, position))));
         self.heard.sort_unstable();
     }
 }

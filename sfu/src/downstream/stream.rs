@@ -1,25 +1,32 @@
 //! One outgoing RTP stream: its SSRC towards the viewer, and how the publisher's numbers become its own.
 //!
 //! What every packet needs lies in front, in the `Course`; what is asked for seldom lies behind it. A stream hears one
-//! track at a time, from a packet at which a decoder can begin; between two tracks it keeps its numbers.
+//! track at a time, from a packet at which a decoder can begin, and of it what is part of its target. Where it leaves packets
+//! out, or turns, it keeps a `Trail`, and its numbers go on by one whatever it hears.
 
 use std::num::NonZeroU8;
 use std::time::Duration;
 
-use tidewire_core::codec::Kind;
+use tidewire_core::codec::{Codec, Kind};
 use tidewire_core::count::Discard;
 use tidewire_core::machine::Egress;
+use tidewire_core::message::quality::LayerReason;
 use tidewire_core::random::Seeded;
-use tidewire_core::rebuild::{Fields, Form, HEADER_LEN_MAX};
+use tidewire_core::rebuild::Form;
 use tidewire_core::ring::Stored;
 use tidewire_core::rtcp::{Report, SenderInfo};
+use tidewire_core::rtp;
 use tidewire_core::time::{Instant, Ntp};
 
-use super::Way;
+use super::choice::{Aim, Choice};
 use super::course::{Course, Mapped, Stage};
+use super::layer::Told;
 use super::recent::Recent;
+use super::seal::Numbered;
+use super::trail::{Leg, Trail};
+use super::{Forwarded, Offered, Way};
 use crate::command::{Carried, PublicationId};
-use crate::upstream::{SenderReport, Track, TrackKey};
+use crate::upstream::{Section, SenderReport, TrackKey};
 
 /// First sequence numbers stay below this, so that no early loss makes a receiver guess the rollover wrong (RFC 3711 3.3.1).
 const FIRST_SEQUENCE_MAX: u64 = 1 << 15;
@@ -31,31 +38,49 @@ const FORMATS_MAPPED_MAX: usize = 16;
 #[repr(C)]
 pub(crate) struct Stream {
     pub(super) course: Course,
-    form: Form,
+    pub(super) form: Form,
     pub(super) kind: Kind,
     pub(super) rtx_ssrc: Option<u32>,
     /// Next sequence number of the retransmission stream, extended.
     pub(super) rtx_next: u64,
-    /// The track's formats that this viewer takes, with their clock rates.
-    formats: Vec<(Mapped, u32)>,
+    /// The present leg; none before the first packet of a publisher.
+    pub(super) leg: Option<Leg>,
+    /// Kept by streams that leave something out, and by those that have several encodings to turn to.
+    pub(super) trail: Option<Box<Trail>>,
+    /// What of the publisher's is sent here: its upstream and section.
+    source: Option<Source>,
+    pub(super) choice: Choice,
+    /// The section's formats that this viewer takes.
+    formats: Vec<Playable>,
     /// Of the packet sent last.
-    clock_rate: u32,
+    pub(super) clock_rate: u32,
     reported: Option<(u32, Instant)>,
+    /// The last sender report of the track that is heard, in this stream's timestamps.
+    pub(super) clock: Option<(Ntp, u32)>,
+    pub(super) told: Told,
     pub(super) carried: Carried,
     pub(super) recent: Recent,
 }
 
-/// A packet under this stream's numbers.
-pub(super) struct Numbered {
-    pub(super) sequence: u64,
-    pub(super) fields: Fields,
-    pub(super) rtx_payload_type: Option<u8>,
+/// An upstream and the index of a section of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Source {
+    pub(super) upstream: u32,
+    pub(super) section: u8,
 }
 
-/// A packet that was sent: how long it is, and whether it was the first of its track.
+/// A format of the publisher that this viewer takes.
+#[derive(Clone, Copy, Debug)]
+struct Playable {
+    mapped: Mapped,
+    clock_rate: u32,
+    codec: Codec,
+}
+
+/// A packet that was sent: how long it is, and what came of it beside.
 pub(super) struct Sent {
     pub(super) len: usize,
-    pub(super) started: bool,
+    pub(super) how: Forwarded,
 }
 
 impl Stream {
@@ -69,32 +94,52 @@ impl Stream {
             kind: media.kind,
             rtx_ssrc: source.rtx,
             rtx_next: random.below(FIRST_SEQUENCE_MAX),
+            leg: None,
+            trail: None,
+            source: None,
+            choice: Choice { aim: None, reason: LayerReason::NotSent, wanted: None },
             formats: Vec::new(),
             clock_rate: 0,
             reported: None,
+            clock: None,
+            told: Told::default(),
             carried,
             recent: Recent::default(),
         })
     }
 
-    pub(super) fn bind(&mut self, key: TrackKey, track: &Track) {
-        let mapped = track.formats.iter().filter_map(|from| {
+    /// From now on sends what comes in this section; which of its tracks, a choice will say.
+    pub(super) fn bind(&mut self, source: Source, section: &Section) {
+        let mapped = section.formats.iter().filter_map(|from| {
             let to = self.carried.media.format_for(&from.spec)?;
             let rtx = to.rtx.and_then(NonZeroU8::new);
-            Some((Mapped { from: from.payload_type, to: to.payload_type, rtx }, to.spec.clock_rate))
+            let mapped = Mapped { from: from.payload_type, to: to.payload_type, rtx };
+            Some(Playable { mapped, clock_rate: to.spec.clock_rate, codec: to.spec.codec })
         });
         self.formats = mapped.take(FORMATS_MAPPED_MAX).collect();
-        self.course.turn_to(Some(key), track.epoch);
+        self.unbind();
+        self.source = Some(source);
+        if section.tracks().len() > 1 {
+            self.trail.get_or_insert_default();
+        }
+    }
+
+    /// Nobody publishes this any longer. What went before cannot be asked for: the ring is gone, and its slot may be another's.
+    pub(super) fn unbind(&mut self) {
+        (self.source, self.leg, self.clock) = (None, None, None);
+        if let Some(trail) = &mut self.trail {
+            trail.forget();
+        }
+        self.course.turn_to(None, 0);
     }
 
     #[inline]
     pub(super) fn expect<E: Egress>(&self, egress: &E) {
         egress.expect(&self.course);
         egress.expect(&self.form);
-    }
-
-    pub(super) fn unbind(&mut self) {
-        self.course.turn_to(None, 0);
+        if let Some(trail) = &self.trail {
+            egress.expect(&**trail);
+        }
     }
 
     pub(super) fn ssrc(&self) -> u32 {
@@ -105,64 +150,114 @@ impl Stream {
         self.carried.publication
     }
 
+    pub(super) fn source(&self) -> Option<Source> {
+        self.source
+    }
+
     /// The track that is heard: one of whoever publishes at present.
     pub(super) fn heard(&self) -> Option<TrackKey> {
         self.course.heard
     }
 
-    /// The track whose key frame is waited for, if this stream waits.
-    pub(super) fn starving(&self) -> Option<TrackKey> {
+    /// The tracks whose packets are looked at: the one that is heard and the one that is awaited.
+    pub(super) fn followed(&self) -> impl Iterator<Item = TrackKey> + use<> {
+        [self.course.heard, self.course.awaited].into_iter().flatten()
+    }
+
+    /// The track and target that the viewer has at present; none while it has nothing.
+    pub(super) fn had(&self) -> Option<Aim> {
+        let leg = self.leg.filter(|_| self.course.stage == Stage::Running && self.course.heard.is_some())?;
+        Some(Aim { track: leg.track, target: leg.target, spatial: leg.spatial })
+    }
+
+    /// Whether the viewer has what was chosen for it.
+    pub(super) fn has_its_choice(&self) -> bool {
+        self.course.awaited.is_none() && self.course.wished == self.course.target
+    }
+
+    /// The tracks whose key frames are waited for, if any are.
+    pub(super) fn starving(&self) -> impl Iterator<Item = TrackKey> + use<> {
         let waits = self.kind == Kind::Video && self.course.stage != Stage::Running;
-        self.heard().filter(|_| waits)
+        [self.heard().filter(|_| waits), self.course.awaited].into_iter().flatten()
     }
 
-    /// Seals a packet for the viewer. Only the first packet of a track, and of a codec, costs more than a few comparisons.
+    /// Seals a packet for the viewer. An ordinary one costs no more than a few comparisons beside that.
     #[inline]
-    pub(super) fn forward<E: Egress>(
-        &mut self,
-        epoch: u32,
-        packet: &Stored<'_>,
-        way: &mut Way<'_, E>,
-    ) -> Result<Sent, Discard> {
-        let started = !self.course.is_under_way(epoch, packet) && self.begin(epoch, packet, way.now)?;
-        let numbered = self.course.number(packet, self.course.format)?;
+    pub(super) fn forward<E: Egress>(&mut self, offered: &Offered<'_>, way: &mut Way<'_, E>) -> Result<Sent, Discard> {
+        let packet = &offered.stored;
+        if !self.course.is_under_way(offered.key, offered.epoch, packet) {
+            return self.forward_with_care(offered, way);
+        }
+        let outgoing = self.course.outgoing(packet.sequence);
+        let fields = self.course.fields(packet, outgoing);
+        let len = self.seal_whole(outgoing, &fields, packet, way)?;
+        self.course.note(outgoing, fields.timestamp, packet, way.now);
+        Ok(Sent { len, how: Forwarded::Sent })
+    }
+
+    /// The same for a packet with which something begins or changes, that is late, or whose descriptor has to be renumbered.
+    fn forward_with_care<E: Egress>(&mut self, offered: &Offered<'_>, way: &mut Way<'_, E>) -> Result<Sent, Discard> {
+        let packet = &offered.stored;
+        let playable = self.playable(packet.meta.payload_type)?;
+        let started = self.enter(offered, way.now)?;
+        (self.course.format, self.clock_rate) = (playable.mapped, playable.clock_rate);
+        if self.course.is_late(packet.sequence) {
+            return self.forward_late(offered, way);
+        }
+        let turned = self.turn(packet);
+        let is_stuck = self.is_stuck();
+        if !packet.meta.reach.part_of.has(self.course.target) {
+            self.leave_out(packet);
+            return Err(if is_stuck { Discard::AwaitingKeyFrame } else { Discard::LayerDropped });
+        }
+        let leg = self.leg.ok_or(Discard::BeforeStart)?;
+        let outgoing = self.course.outgoing(packet.sequence);
+        let numbered = self.numbered(&leg, packet, outgoing, playable);
         let len = self.seal(&numbered, packet, way)?;
-        self.course.note(&numbered, packet, way.now);
-        Ok(Sent { len, started })
+        self.course.note(outgoing, numbered.fields.timestamp, packet, way.now);
+        if let Some(trail) = &mut self.trail {
+            trail.note(&packet.meta.numbers, leg.shift);
+        }
+        let how = match (started, turned, is_stuck) {
+            (true, ..) => Forwarded::Started,
+            (_, true, _) => Forwarded::Turned,
+            (.., true) => Forwarded::Stuck,
+            _ => Forwarded::Sent,
+        };
+        Ok(Sent { len, how })
     }
 
-    /// This stream's numbers for a packet that it has forwarded.
-    pub(super) fn number(&self, packet: &Stored<'_>) -> Result<Numbered, Discard> {
-        let (format, _) = self.mapped(packet.meta.payload_type)?;
-        self.course.number(packet, format)
+    /// A packet behind others goes under the number that was kept for it. If it is not for this viewer, padding goes in its
+    /// place (RFC 3550 5.1), so that nobody waits for it.
+    fn forward_late<E: Egress>(&mut self, offered: &Offered<'_>, way: &mut Way<'_, E>) -> Result<Sent, Discard> {
+        let packet = &offered.stored;
+        let found = self.outgoing(offered.key.track(), offered.epoch, packet.sequence);
+        let (leg, outgoing) = found.ok_or(Discard::BeforeStart)?;
+        let numbered = self.number(&leg, packet, outgoing)?;
+        let len = self.seal(&numbered, packet, way)?;
+        self.course.count(packet.payload.len());
+        Ok(Sent { len, how: if numbered.is_filler { Forwarded::Filled } else { Forwarded::Sent } })
     }
 
-    /// Seals a packet under its first numbers: the same bytes each time, as long as it hears the same track.
-    #[inline]
-    pub(super) fn seal<E: Egress>(
-        &self,
-        numbered: &Numbered,
-        packet: &Stored<'_>,
-        way: &mut Way<'_, E>,
-    ) -> Result<usize, Discard> {
-        let tail_len = packet.body.len() + way.outbound.rtp_overhead();
-        let out = way.egress.reserve(&way.path, HEADER_LEN_MAX + tail_len).ok_or(Discard::EgressFull)?;
-        let header_len = self.write_header(&numbered.fields, packet, out)?;
-        let out = out.get_mut(..header_len + tail_len).ok_or(Discard::TooLarge)?;
-        let len = way.outbound.seal_rtp(numbered.sequence, header_len, packet.body, out)?;
-        way.egress.commit(len);
-        Ok(len)
+    /// This stream's numbers for a packet on one of its legs.
+    pub(super) fn number(&self, leg: &Leg, packet: &Stored<'_>, outgoing: u64) -> Result<Numbered, Discard> {
+        Ok(self.numbered(leg, packet, outgoing, self.playable(packet.meta.payload_type)?))
     }
 
-    /// Writes a packet's header with this viewer's extension ids; returns its length.
-    #[inline]
-    pub(super) fn write_header(&self, fields: &Fields, packet: &Stored<'_>, out: &mut [u8]) -> Result<usize, Discard> {
-        self.form.write(fields, packet.extensions, out).ok_or(Discard::TooLarge)
+    fn numbered(&self, leg: &Leg, packet: &Stored<'_>, outgoing: u64, playable: Playable) -> Numbered {
+        Numbered::new(leg, packet, outgoing, (self.ssrc(), playable.mapped, playable.codec))
     }
 
-    /// The incoming sequence number behind an outgoing one of the present track.
-    pub(super) fn incoming(&self, outgoing: u16) -> Option<u64> {
-        self.course.incoming(outgoing)
+    /// The leg of a number that was used, with the number and the incoming one.
+    pub(super) fn trace(&self, outgoing: u16) -> Option<(Leg, u64, u64)> {
+        let present = self.leg.as_ref()?;
+        let newest = self.course.next.checked_sub(1)?;
+        let outgoing = Some(rtp::extend_sequence(newest, outgoing)).filter(|outgoing| *outgoing <= newest)?;
+        let (leg, incoming) = match &self.trail {
+            Some(trail) => trail.incoming(present, outgoing)?,
+            None => (*present, present.from + outgoing.checked_sub(present.to)?),
+        };
+        Some((leg, outgoing, incoming))
     }
 
     /// The publisher's report in this stream's numbers. Its NTP time stays, since that clock is what audio and video share.
@@ -173,6 +268,7 @@ impl Stream {
         let ntp = report.info.ntp;
         self.reported = Some((ntp.middle(), now));
         let timestamp = report.info.timestamp.wrapping_add(self.course.timestamp_offset);
+        self.clock = Some((Ntp(ntp.0), timestamp));
         Some(SenderInfo { ntp: Ntp(ntp.0), timestamp, packets: self.course.packets, octets: self.course.octets })
     }
 
@@ -186,29 +282,19 @@ impl Stream {
         now.since(sent).checked_sub(held)
     }
 
-    /// Takes up a packet's codec, and its track if that has not begun: video at a key frame, audio at once. Says whether
-    /// the track began with it.
-    #[cold]
-    fn begin(&mut self, epoch: u32, packet: &Stored<'_>, now: Instant) -> Result<bool, Discard> {
-        self.course.heard.ok_or(Discard::BeforeStart)?;
-        if self.course.epoch != epoch {
-            self.course.turn_to(self.course.heard, epoch);
-        }
-        let (format, clock_rate) = self.mapped(packet.meta.payload_type)?;
-        let starts = self.course.stage != Stage::Running;
-        if starts {
-            if self.kind == Kind::Video && !packet.meta.key_frame {
-                return Err(Discard::AwaitingKeyFrame);
+    fn outgoing(&self, track: u8, epoch: u32, incoming: u64) -> Option<(Leg, u64)> {
+        let present = self.leg.as_ref()?;
+        match &self.trail {
+            Some(trail) => trail.outgoing(present, track, epoch, incoming),
+            None => {
+                let is_on_it = present.is_of(track, epoch) && present.from <= incoming;
+                is_on_it.then(|| (*present, self.course.outgoing(incoming)))
             }
-            self.course.start(packet, now, self.clock_rate);
         }
-        self.course.format = format;
-        self.clock_rate = clock_rate;
-        Ok(starts)
     }
 
-    fn mapped(&self, payload_type: u8) -> Result<(Mapped, u32), Discard> {
-        let mapped = self.formats.iter().find(|(mapped, _)| mapped.from == payload_type);
-        mapped.copied().ok_or(Discard::CodecNotNegotiated)
+    fn playable(&self, payload_type: u8) -> Result<Playable, Discard> {
+        let playable = self.formats.iter().find(|one| one.mapped.from == payload_type);
+        playable.copied().ok_or(Discard::CodecNotNegotiated)
     }
 }

@@ -99,8 +99,8 @@ impl SessionTable {
             return;
         }
         // An SSRC of nobody's is a discard; one whose publisher is gone has nothing to be repaired from.
-        let heard = self.track_behind(slot, media);
-        let Some(upstream) = heard.and_then(|key| self.upstreams.at(key.upstream())) else {
+        let upstream = self.upstream_behind(slot, media);
+        let Some(upstream) = upstream.and_then(|slot| self.upstreams.at(slot)) else {
             return self.tally.discard(Discard::UnknownSsrc);
         };
         let Some(connection) = self.connections.at_mut(slot) else { return };
@@ -116,6 +116,12 @@ impl SessionTable {
             Some(key) => self.want_key_frame(now, key.upstream(), key.track()),
             None => self.tally.discard(Discard::UnknownSsrc),
         }
+    }
+
+    /// The upstream of what a viewer gets as `ssrc`.
+    fn upstream_behind(&self, viewer: u32, ssrc: u32) -> Option<u32> {
+        let Role::Downstream(downstream) = &self.connections.at(viewer)?.role else { return None };
+        downstream.upstream_behind(ssrc)
     }
 
     /// The track that a viewer gets as `ssrc`.

@@ -39,7 +39,7 @@ impl SessionTable {
         let role = Role::Downstream(Box::new(downstream));
         if self.open(now, open.connection, (open.local, open.remote), open.fingerprint, role) {
             self.deliveries.put(open.connection.slot, Delivery::default());
-            self.watch(open.connection.slot, open.session, &publications);
+            self.watch(now, open.connection.slot, open.session, &publications);
         }
     }
 
@@ -68,7 +68,7 @@ impl SessionTable {
         for publication in left {
             self.session(session).unwatch(publication, id.slot);
         }
-        self.watch(id.slot, session, &publications);
+        self.watch(now, id.slot, session, &publications);
         if has_keys {
             self.want_starving(now, id.slot, egress);
         }
@@ -92,6 +92,7 @@ impl SessionTable {
                 }
                 self.send_feedback(now, id.slot, egress);
                 self.arm_feedback(id.slot);
+                self.review_anew(now, id.slot);
             }
             Some(session) => {
                 self.session(session).add_viewer(id.slot);
@@ -238,7 +239,7 @@ impl SessionTable {
     }
 
     /// A downstream watches these publications from now on, and hears whoever publishes them.
-    fn watch(&mut self, slot: u32, session: SessionId, publications: &[PublicationId]) {
+    fn watch(&mut self, now: Instant, slot: u32, session: SessionId, publications: &[PublicationId]) {
         for publication in publications {
             let known = self.session(session);
             known.watch(*publication, slot);
@@ -248,6 +249,9 @@ impl SessionTable {
                 (found, self.connections.at_mut(slot).map(|one| &mut one.role))
             {
                 downstream.attach(*publication, publisher, upstream);
+            }
+            if let Some(publisher) = publisher {
+                self.ask_viewer(now, publisher, slot);
             }
         }
     }
@@ -279,7 +283,7 @@ impl SessionTable {
     }
 
     /// Asks at once for every key frame that a viewer waits for.
-    fn want_starving<E: Egress>(&mut self, now: Instant, viewer: u32, egress: &mut E) {
+    pub(super) fn want_starving<E: Egress>(&mut self, now: Instant, viewer: u32, egress: &mut E) {
         let Some(Role::Downstream(downstream)) = self.connections.at(viewer).map(|one| &one.role) else { return };
         let starving: ArrayVec<TrackKey, MEDIA_SECTIONS_MAX> = downstream.starving().take(MEDIA_SECTIONS_MAX).collect();
         for key in starving {

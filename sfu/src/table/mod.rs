@@ -1,9 +1,10 @@
 //! The table of a shard's connections, sessions and upstreams: the pure machine behind its sockets.
 //!
 //! Parts in their own files: `receive` takes datagrams, `feedback` reads RTCP, `lifecycle` opens, connects and closes,
-//! `slots` is where connections live. This file holds the state and the order of things in a turn.
+//! `layers` has viewers choose, `slots` is where connections live. This file holds the state and the order of things in a turn.
 
 mod feedback;
+mod layers;
 mod lifecycle;
 mod receive;
 pub(crate) mod slots;
@@ -25,8 +26,9 @@ use crate::command::{Command, Event, SessionId};
 use crate::connection::Connection;
 use crate::delivery::Delivery;
 use crate::fanout::Item;
+use crate::notices::Notices;
 use crate::paths::PathIndex;
-use crate::round::Floor;
+use crate::round::{Floor, Turned};
 use crate::session::Session;
 use crate::timers::{Reason, Timer, Timers};
 use crate::upstream::Upstream;
@@ -61,6 +63,8 @@ pub struct SessionTable {
     /// Whether the last slice left a fan-out that waits for too long.
     behind: bool,
     events: VecDeque<Event>,
+    /// Events of which the latest of each kind and connection counts.
+    notices: Notices,
     handshakes: VecDeque<handshake::Request>,
     /// Where connections went that ended a moment ago.
     parting: VecDeque<(ConnectionId, Path)>,
@@ -83,6 +87,7 @@ impl SessionTable {
             queued: VecDeque::new(),
             behind: false,
             events: VecDeque::new(),
+            notices: Notices::default(),
             handshakes: VecDeque::new(),
             parting: VecDeque::new(),
             random,
@@ -185,7 +190,8 @@ impl Machine for SessionTable {
             Command::ChangeDownstream { connection, ended, begun } => {
                 self.change_downstream(now, connection, &ended, begun, egress);
             }
-            Command::Prefer { .. } | Command::Observe { .. } => {}
+            Command::Prefer { connection, wishes } => self.prefer(now, connection, &wishes, egress),
+            Command::Observe { .. } => {}
             Command::Restart { connection, local, remote } => {
                 if let Some(connection) = self.connection(connection) {
                     connection.ice.restart(local, remote);
@@ -211,12 +217,14 @@ impl Machine for SessionTable {
             match timer.reason {
                 Reason::Consent => self.consent_timeout(now, at, timer.connection, egress),
                 Reason::Feedback => self.feedback_timeout(now, at, timer.connection, egress),
+                Reason::Review => self.review_timeout(now, at, timer.connection),
             }
         }
     }
 
     fn forward<E: Egress>(&mut self, now: Instant, budget: Budget, egress: &mut E) -> Progress {
         let mut left = budget.packets_max;
+        let mut turned = Turned::new();
         self.behind = false;
         while let Some(id) = self.queued.pop_front() {
             let Some(session) = self.sessions.at_mut(id.0) else { continue };
@@ -227,6 +235,7 @@ impl Machine for SessionTable {
                 egress,
                 tally: &mut self.tally,
                 budget: &mut left,
+                turned: &mut turned,
             };
             match session.forward(&mut floor) {
                 Progress::Done => {
@@ -242,11 +251,14 @@ impl Machine for SessionTable {
                 break;
             }
         }
+        for viewer in turned {
+            self.tell_layers(now, viewer);
+        }
         if self.queued.is_empty() { Progress::Done } else { Progress::More }
     }
 
     fn poll_event(&mut self) -> Option<Event> {
-        self.events.pop_front()
+        self.events.pop_front().or_else(|| self.notices.pop())
     }
 
     fn poll_handshake(&mut self) -> Option<handshake::Request> {

@@ -89,6 +89,10 @@ impl SessionTable {
         let arrival = datagram.arrival.min(now);
         let accepted = upstream.accept(arrival, &packet.header, packet.index, bytes, &mut self.tally)?;
         let session = upstream.session;
+        if upstream.take_changed() {
+            // Before the packet goes out: it may be the key frame that somebody turns to.
+            self.review_anew(now, slot);
+        }
         self.queue(now, session, Item::Packet { upstream: slot, accepted });
         self.arm_feedback(slot);
         Ok(())

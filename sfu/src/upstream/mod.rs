@@ -1,27 +1,37 @@
 //! Media towards the server: one publisher's tracks, from authenticated packets to entries in their rings.
 //!
 //! `accept` takes a decrypted packet and says what it became: which track, which extended sequence number. A packet is
-//! accepted once, whether it came by itself or as a retransmission (RFC 4588). The upstream also says what its publisher
-//! must hear: losses, key frame wishes, reception reports. It knows no viewers.
+//! accepted once, whether it came by itself or as a retransmission (RFC 4588). A section has a track, or with simulcast one
+//! for each encoding. The upstream also says what its publisher must hear: losses, key frame wishes, reception reports; and
+//! gathers what viewers want of it. It knows no viewers.
 
-mod key_frames;
-mod reception;
+mod section;
 mod sources;
 mod track;
+mod meter;
+mod key_frames;
+mod reception;
+mod demand;
 
 use std::num::NonZeroU32;
 
-use tidewire_core::codec::Kind;
+use arrayvec::ArrayVec;
+use tidewire_core::codec::{Kind, Target};
 use tidewire_core::count::{Counter, Discard, Tally};
 use tidewire_core::gaps::Arrival;
-use tidewire_core::negotiate::{Extension, Media};
+use tidewire_core::id::Label;
+use tidewire_core::limits::ENCODINGS_MAX;
+use tidewire_core::message::quality::EncodingDemand;
+use tidewire_core::negotiate::Media;
 use tidewire_core::rtcp::{Packet, Writer};
 use tidewire_core::rtp::{self, Header};
 use tidewire_core::time::Instant;
 
+pub(crate) use self::demand::{Demand, NO_LIMIT};
+pub(crate) use self::section::Section;
 use self::sources::{Origin, Role, Sources};
 use self::track::Taken;
-pub(crate) use self::track::{SenderReport, Track};
+pub(crate) use self::track::{SenderReport, TOP, Track};
 use crate::command::{PublicationId, SessionId};
 use crate::timers::Armed;
 
@@ -79,13 +89,45 @@ pub(crate) enum FramePart {
 pub(crate) struct Upstream {
     pub(crate) session: SessionId,
     pub(crate) publication: PublicationId,
+    pub(crate) sections: Vec<Section>,
+    /// Those of the first section, those of the second, and so on.
     pub(crate) tracks: Vec<Track>,
     sources: Sources,
+    pub(crate) demand: Demand,
+    /// Whether viewers have something new to choose from.
+    changed: bool,
     /// The SSRC under which this server sends feedback.
     ssrc: u32,
     next_report: Instant,
     pub(crate) armed: Armed,
+    pub(crate) review: Review,
 }
+
+/// The look at who wants what.
+#[derive(Debug, Default)]
+pub(crate) struct Review {
+    /// The next step.
+    pub(crate) armed: Armed,
+    /// How many viewers were asked.
+    pub(crate) cursor: usize,
+    /// How often one was begun anew since the last that was due.
+    pub(crate) anew: u8,
+}
+
+impl Review {
+    /// Whether one may begin before its time: not as often as a publisher may want that changes something with each packet.
+    pub(crate) fn begin_anew(&mut self) -> bool {
+        if self.anew == REVIEWS_ANEW_MAX {
+            return false;
+        }
+        self.anew += 1;
+        self.cursor = 0;
+        true
+    }
+}
+
+/// Between two that are due: twice for each encoding of a camera and a screen, which comes, and then says its size.
+const REVIEWS_ANEW_MAX: u8 = 16;
 
 impl Upstream {
     pub(crate) fn new(
@@ -95,15 +137,88 @@ impl Upstream {
         media: &[Media],
         ssrc: u32,
     ) -> Self {
-        Self {
+        let mut upstream = Self {
             session,
             publication,
-            tracks: media.iter().map(Track::new).collect(),
-            sources: Sources::announced(media),
+            sections: Vec::with_capacity(media.len()),
+            tracks: Vec::with_capacity(media.len()),
+            sources: Sources::default(),
+            demand: Demand::new(0),
+            changed: false,
             ssrc,
             next_report: now + track::REPORT_INTERVAL,
             armed: None,
+            review: Review::default(),
+        };
+        media.iter().for_each(|media| upstream.add(media));
+        upstream.demand = Demand::new(upstream.tracks.len());
+        upstream
+    }
+
+    /// Adds a section with its tracks. One that would bring more than a key can name is left out; there is none such among 128
+    /// sections unless half of them are simulcast.
+    fn add(&mut self, media: &Media) {
+        let (at, first) = (self.sections.len() as u8, self.tracks.len() as u8);
+        if self.tracks.len() + media.rids.len().max(1) > usize::from(u8::MAX) {
+            return;
         }
+        if media.rids.is_empty() {
+            self.sources.announce(first, &media.sources);
+            let primary = media.sources.first().map(|source| source.primary);
+            self.tracks.push(Track::lone(at, media.kind, primary));
+        }
+        let encodings = media.rids.iter().enumerate().map(|(nth, rid)| Track::encoding(at, *rid, nth));
+        self.tracks.extend(encodings);
+        self.sections.push(Section::new(media, first));
+    }
+
+    pub(crate) fn track(&self, key: TrackKey) -> Option<&Track> {
+        self.tracks.get(usize::from(key.track()))
+    }
+
+    /// A section's tracks, each with its index among all.
+    pub(crate) fn tracks_of(&self, section: &Section) -> ArrayVec<(u8, &Track), ENCODINGS_MAX> {
+        let indexed = (0..=u8::MAX).zip(&self.tracks).skip(section.tracks().start);
+        indexed.take(section.tracks().len().min(ENCODINGS_MAX)).collect()
+    }
+
+    /// Whether there is anything to choose in a section: encodings, or targets of one.
+    pub(crate) fn is_layered(&self, section: &Section) -> bool {
+        let tracks = self.tracks.get(section.tracks()).unwrap_or_default();
+        tracks.len() > 1 || tracks.iter().any(|track| track.targets().len() > 1)
+    }
+
+    /// Whether there is anything to choose in any section.
+    pub(crate) fn has_layers(&self) -> bool {
+        self.sections.iter().any(|section| self.is_layered(section))
+    }
+
+    /// Whether viewers have had something new to choose from since this was asked last.
+    pub(crate) fn take_changed(&mut self) -> bool {
+        std::mem::take(&mut self.changed) && self.has_layers()
+    }
+
+    /// Has the lowest encoding of each video wanted that nobody wants. It costs little, and without it whoever comes would wait
+    /// until the publisher has heard of it and its encoder has begun anew, a second or more.
+    pub(crate) fn keep_lowest(&mut self) {
+        let Self { sections, tracks, demand, .. } = self;
+        let unwanted = |section: &&Section| section.kind == Kind::Video && !demand.is_any_wanted(section.tracks());
+        let lowest: ArrayVec<u8, SECTIONS_KEPT_MAX> = sections
+            .iter()
+            .filter(unwanted)
+            .filter_map(|section| lowest(section, tracks))
+            .take(SECTIONS_KEPT_MAX)
+            .collect();
+        for track in lowest {
+            demand.want(track, Target { spatial: 0, temporal: NO_LIMIT.temporal });
+        }
+    }
+
+    /// The encodings of all videos as their publisher is to send them, if it has to be told.
+    pub(crate) fn tell_demand(&mut self, now: Instant) -> Option<Vec<EncodingDemand>> {
+        let shares = self.demand.tell(now)?;
+        let videos = self.tracks.iter().zip(shares).filter(|(track, _)| track.kind == Kind::Video);
+        Some(videos.map(|(track, share)| encoding_demand(track, *share)).collect())
     }
 
     /// Takes a decrypted packet. `index` is its SRTP index, the extended sequence number of its own stream.
@@ -119,11 +234,11 @@ impl Upstream {
             Some(origin) => origin,
             None => self.learn(now, header, packet)?,
         };
-        let at = usize::from(origin.track);
-        let track = self.tracks.get_mut(at).ok_or(Discard::UnknownSsrc)?;
+        let track = self.tracks.get_mut(usize::from(origin.track)).ok_or(Discard::UnknownSsrc)?;
+        let section = self.sections.get(usize::from(track.section)).ok_or(Discard::UnknownSsrc)?;
         let taken = match origin.role {
-            Role::Primary => track.take_primary(now, header, index, packet)?,
-            Role::Repair => track.take_repair(now, header, packet)?,
+            Role::Primary => track.take_primary(now, section, header, index, packet)?,
+            Role::Repair => track.take_repair(now, section, header, packet)?,
         };
         tally.count(match origin.role {
             Role::Primary => Counter::RtpAccepted,
@@ -133,7 +248,23 @@ impl Upstream {
             track.key_frames.want(now);
         }
         let Taken { sequence, timestamp, part, .. } = taken;
-        Ok(Accepted { track: origin.track, epoch: track.epoch, sequence, kind: track.kind, timestamp, part })
+        let accepted =
+            Accepted { track: origin.track, epoch: track.epoch, sequence, kind: track.kind, timestamp, part };
+        self.changed |= taken.changed;
+        let siblings = section.tracks();
+        if taken.starts_frame && siblings.len() > 1 {
+            self.miss_siblings(now, usize::from(origin.track), siblings);
+        }
+        Ok(accepted)
+    }
+
+    /// A frame of one encoding has begun: those that have fallen silent meanwhile are found here, and nowhere else.
+    fn miss_siblings(&mut self, now: Instant, speaks: usize, siblings: std::ops::Range<usize>) {
+        for (_, track) in
+            self.tracks.iter_mut().enumerate().take(siblings.end).skip(siblings.start).filter(|(at, _)| *at != speaks)
+        {
+            self.changed |= track.miss(now);
+        }
     }
 
     /// Reads what the publisher reports; returns the track whose sender report is new.
@@ -165,7 +296,7 @@ impl Upstream {
             return;
         }
         // RFC 3550 6.1: a compound datagram begins with a report, even an empty one.
-        let mut reports = arrayvec::ArrayVec::<_, 31>::new();
+        let mut reports = ArrayVec::<_, 31>::new();
         if reports_due {
             self.next_report = now + track::REPORT_INTERVAL;
             reports.extend(self.tracks.iter_mut().filter_map(|track| track.reception_report(now)).take(31));
@@ -173,16 +304,25 @@ impl Upstream {
         writer.receiver_report(self.ssrc, &reports);
         writer.canonical_name(self.ssrc, cname);
         for track in &mut self.tracks {
-            track.write_feedback(now, self.ssrc, writer, tally);
+            if let Some(section) = self.sections.get(usize::from(track.section)) {
+                track.write_feedback(now, section, self.ssrc, writer, tally);
+            }
         }
     }
 
-    /// Finds out what an unannounced SSRC is: by its MID (RFC 8843 9.2), else by a payload type of one track alone.
+    /// Finds out what an unannounced SSRC is: by its MID (RFC 8843 9.2), else by a payload type of one section alone; and
+    /// among several encodings by its RID.
     fn learn(&mut self, now: Instant, header: &Header, packet: &[u8]) -> Result<Origin, Discard> {
-        let track = self.track_by_mid(header, packet).or_else(|| self.track_by_payload_type(header.payload_type));
-        let at = track.ok_or(Discard::UnknownSsrc)?;
+        let named = self.sections.iter().find(|section| section.is_named_by(header, packet));
+        let section =
+            named.or_else(|| self.section_by_payload_type(header.payload_type)).ok_or(Discard::UnknownSsrc)?;
+        let role = section.role_of(header.payload_type).ok_or(Discard::UnknownPayloadType)?;
+        let at = section.track_of(role, header, packet).ok_or(Discard::UnknownSsrc)?;
         let track = self.tracks.get_mut(at).ok_or(Discard::UnknownSsrc)?;
-        let role = track.role_of(header.payload_type).ok_or(Discard::UnknownPayloadType)?;
+        if self.sources.is_full() {
+            return Err(Discard::TooManySsrcs);
+        }
+        // However often an encoding is named: while it speaks, nobody takes its place.
         if role == Role::Primary && !track.turn_to(now, header.ssrc) {
             return Err(Discard::UnknownSsrc);
         }
@@ -191,18 +331,29 @@ impl Upstream {
         Ok(origin)
     }
 
-    fn track_by_mid(&self, header: &Header, packet: &[u8]) -> Option<usize> {
-        header.extensions(packet).find_map(|(id, data)| {
-            let carries_mid = |track: &&Track| track.extensions.id(Extension::Mid) == Some(id);
-            let named = |track: &Track| track.mid.as_bytes() == data;
-            self.tracks.iter().find(carries_mid)?;
-            self.tracks.iter().position(named)
-        })
-    }
-
-    fn track_by_payload_type(&self, payload_type: u8) -> Option<usize> {
-        let mut speaking = (0..self.tracks.len()).filter(|at| self.tracks[*at].role_of(payload_type).is_some());
+    fn section_by_payload_type(&self, payload_type: u8) -> Option<&Section> {
+        let mut speaking = self.sections.iter().filter(|section| section.role_of(payload_type).is_some());
         speaking.next().filter(|_| speaking.next().is_none())
+    }
+}
+
+/// Videos of one publisher whose lowest encoding is kept: a camera and a few screens.
+const SECTIONS_KEPT_MAX: usize = 4;
+
+/// The track with the smallest pictures; as long as sizes are not known, the first.
+fn lowest(section: &Section, tracks: &[Track]) -> Option<u8> {
+    let area = |at: &usize| tracks.get(*at)?.size().map(|(width, height)| u32::from(width) * u32::from(height));
+    section.tracks().min_by_key(|at| area(at).unwrap_or(u32::MAX)).map(|at| at as u8)
+}
+
+/// A track as its publisher is to send it.
+fn encoding_demand(track: &Track, share: Option<Target>) -> EncodingDemand {
+    let limit = |layer: u8| (layer != u8::MAX).then_some(layer);
+    EncodingDemand {
+        encoding: track.rid.and_then(|rid| Label::new(&rid).ok()),
+        active: share.is_some(),
+        spatial: share.and_then(|layers| limit(layers.spatial)),
+        temporal: share.and_then(|layers| limit(layers.temporal)),
     }
 }
 

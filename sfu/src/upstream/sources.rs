@@ -1,12 +1,12 @@
 //! Which track an SSRC belongs to, and whether it carries media or repairs.
 //!
 //! A small table searched from the front: a publisher has a handful of SSRCs. It grows only by authenticated packets
-//! and only up to its bound.
+//! and only up to its bound. What an SSRC is stays as it was first found out, whatever its later packets say.
 
 use arrayvec::ArrayVec;
 use tidewire_core::count::Discard;
 use tidewire_core::limits::SSRCS_PER_CONNECTION_MAX;
-use tidewire_core::negotiate::Media;
+use tidewire_core::negotiate::Source;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Role {
@@ -27,20 +27,20 @@ pub(super) struct Sources {
 }
 
 impl Sources {
-    /// The SSRCs that the offer named, as far as there is room.
-    pub(super) fn announced(media: &[Media]) -> Self {
-        let mut sources = Self::default();
-        for (track, media) in (0..=u8::MAX).zip(media) {
-            for source in &media.sources {
-                let repair = source.rtx.map(|ssrc| (ssrc, Role::Repair));
-                for (ssrc, role) in [(source.primary, Role::Primary)].into_iter().chain(repair) {
-                    if sources.known.try_push((ssrc, Origin { track, role })).is_err() {
-                        return sources;
-                    }
+    /// Takes the SSRCs that the offer named for a track, as far as there is room.
+    pub(super) fn announce(&mut self, track: u8, sources: &[Source]) {
+        for source in sources {
+            let repair = source.rtx.map(|ssrc| (ssrc, Role::Repair));
+            for (ssrc, role) in [(source.primary, Role::Primary)].into_iter().chain(repair) {
+                if self.add(ssrc, Origin { track, role }).is_err() {
+                    return;
                 }
             }
         }
-        sources
+    }
+
+    pub(super) const fn is_full(&self) -> bool {
+        self.known.is_full()
     }
 
     pub(super) fn of(&self, ssrc: u32) -> Option<Origin> {

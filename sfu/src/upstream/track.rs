@@ -1,13 +1,19 @@
-//! One media section of a publisher: its formats, its current stream and the ring that keeps its last packets.
+//! One stream of a publisher: a media section's only one, or one of its simulcast encodings; with the ring that keeps its last
+//! packets.
+//!
+//! Packets go in, each once; out comes what it is to viewers. The track knows what it owes (losses, key frames), whether it is
+//! sent at present, which decode targets it has, their rates and the size of its pictures. It knows no viewers, and what its
+//! payload types mean it is told by its section.
 
 use std::time::Duration;
 
-use tidewire_core::codec::Kind;
+use arrayvec::ArrayVec;
+use tidewire_core::codec::{Inspection, Kind, Layering, Packet, Reach, TARGETS_MAX, Target, Targets};
 use tidewire_core::count::{Counter, Discard, Tally};
 use tidewire_core::gaps::{Arrival, Gaps};
-use tidewire_core::id::Mid;
-use tidewire_core::limits::{AUDIO_RING, VIDEO_RING};
-use tidewire_core::negotiate::{Extensions, Format, Media};
+use tidewire_core::id::Rid;
+use tidewire_core::limits::{AUDIO_RING, FURTHER_RING, VIDEO_RING};
+use tidewire_core::negotiate::{Extension, Format};
 use tidewire_core::rebuild;
 use tidewire_core::ring::{Meta, RetransmissionRing};
 use tidewire_core::rtcp::{Report, SenderInfo, Writer};
@@ -15,8 +21,9 @@ use tidewire_core::rtp::Header;
 use tidewire_core::time::Instant;
 
 use super::key_frames::KeyFrames;
+use super::meter::Meter;
 use super::reception::Reception;
-use super::sources::Role;
+use super::section::Section;
 use super::{FramePart, original_sequence};
 
 /// Reports go out once a second: often enough for a sender that knows its path by nothing else.
@@ -24,6 +31,11 @@ pub(super) const REPORT_INTERVAL: Duration = Duration::from_secs(1);
 
 /// A stream silent for this long may be succeeded by another SSRC of the same section.
 const SUCCESSION_SILENCE: Duration = Duration::from_millis(500);
+
+/// An encoding that was silent for so long, in which a sibling began so many frames, is not sent. Nine frames of a camera; and
+/// three of a shared screen's slowest.
+const NOT_SENT_AFTER: Duration = Duration::from_millis(300);
+const NOT_SENT_AFTER_FRAMES: u8 = 3;
 
 /// A publisher's sender report, and when it came.
 #[derive(Clone, Copy, Debug)]
@@ -38,14 +50,19 @@ pub(super) struct Taken {
     pub(super) arrival: Arrival,
     pub(super) timestamp: u32,
     pub(super) part: FramePart,
+    pub(super) starts_frame: bool,
+    /// Whether there is something new for viewers to choose from.
+    pub(super) changed: bool,
 }
 
+/// See the module's description.
 #[derive(Debug)]
 pub(crate) struct Track {
     pub(crate) kind: Kind,
-    pub(crate) mid: Mid,
-    pub(crate) formats: Vec<Format>,
-    pub(crate) extensions: Extensions,
+    /// The index of its section.
+    pub(crate) section: u8,
+    /// Its name among the section's encodings, where there are several.
+    pub(crate) rid: Option<Rid>,
     /// Counts the streams this track has carried: viewers start over with each.
     pub(crate) epoch: u32,
     pub(crate) ring: RetransmissionRing,
@@ -53,42 +70,83 @@ pub(crate) struct Track {
     pub(crate) levelled_up_to: u64,
     pub(crate) key_frames: KeyFrames,
     pub(crate) report: Option<SenderReport>,
+    /// Packets and bytes of its ring, whose memory is claimed when the first packet comes.
+    ring_len: (usize, usize),
     primary: Option<u32>,
     /// The timestamp of the last key frame, by which its other packets are known.
     key_frame_at: Option<u32>,
     last_arrival: Instant,
     gaps: Gaps,
     reception: Reception,
+    layering: Option<Layering>,
+    targets: ArrayVec<Target, TARGETS_MAX>,
+    meter: Meter,
+    size: Option<(u16, u16)>,
+    is_sent: bool,
+    /// Frames of siblings since its own last packet.
+    frames_missed: u8,
 }
 
 impl Track {
-    pub(super) fn new(media: &Media) -> Self {
+    /// A section's only stream.
+    pub(super) fn lone(section: u8, kind: Kind, primary: Option<u32>) -> Self {
+        let ring_len = match kind {
+            Kind::Audio => AUDIO_RING,
+            Kind::Video => VIDEO_RING,
+        };
+        let track = Self::new(section, kind, ring_len);
+        Self { primary, ring: RetransmissionRing::new(ring_len.0, ring_len.1), ..track }
+    }
+
+    /// One of several encodings: its ring is made when its first packet comes, which may be never.
+    pub(super) fn encoding(section: u8, rid: Rid, at: usize) -> Self {
+        let ring_len = if at == 0 { VIDEO_RING } else { FURTHER_RING };
+        Self { rid: Some(rid), ..Self::new(section, Kind::Video, ring_len) }
+    }
+
+    fn new(section: u8, kind: Kind, ring_len: (usize, usize)) -> Self {
         Self {
-            kind: media.kind,
-            mid: media.mid,
-            formats: media.formats.clone(),
-            extensions: media.extensions.clone(),
+            kind,
+            section,
+            rid: None,
             epoch: 0,
-            ring: new_ring(media.kind),
+            ring: RetransmissionRing::empty(),
             levelled_up_to: 0,
             key_frames: KeyFrames::default(),
             report: None,
-            primary: media.sources.first().map(|source| source.primary),
+            ring_len,
+            primary: None,
             key_frame_at: None,
             last_arrival: Instant::ORIGIN,
             gaps: Gaps::default(),
             reception: Reception::default(),
+            layering: None,
+            targets: ArrayVec::from_iter([Target::default()]),
+            meter: Meter::default(),
+            size: None,
+            is_sent: false,
+            frames_missed: 0,
         }
     }
 
-    pub(super) fn role_of(&self, payload_type: u8) -> Option<Role> {
-        self.formats.iter().find_map(|format| {
-            if format.payload_type == payload_type {
-                Some(Role::Primary)
-            } else {
-                (format.rtx == Some(payload_type)).then_some(Role::Repair)
-            }
-        })
+    /// The decode targets that there are, the lowest first; one at least.
+    pub(crate) fn targets(&self) -> &[Target] {
+        &self.targets
+    }
+
+    /// Bits per second of each target; 0 where nothing was measured yet.
+    pub(crate) fn rates_bps(&self) -> &[u32] {
+        &self.meter.rates_bps()[..self.targets.len()]
+    }
+
+    /// The size of its pictures in pixels, as it was last said.
+    pub(crate) const fn size(&self) -> Option<(u16, u16)> {
+        self.size
+    }
+
+    /// Whether its publisher sends it at present.
+    pub(crate) const fn is_sent(&self) -> bool {
+        self.is_sent
     }
 
     /// Lets `ssrc` be the track's stream, unless another one is speaking.
@@ -98,12 +156,13 @@ impl Track {
                 return false;
             }
             self.epoch += 1;
-            self.ring = new_ring(self.kind);
+            self.ring = RetransmissionRing::empty();
             self.levelled_up_to = 0;
             self.gaps = Gaps::default();
             self.reception = Reception::default();
             self.report = None;
             self.key_frame_at = None;
+            self.layering = None;
         }
         self.primary = Some(ssrc);
         true
@@ -112,6 +171,7 @@ impl Track {
     pub(super) fn take_primary(
         &mut self,
         now: Instant,
+        section: &Section,
         header: &Header,
         index: u64,
         packet: &[u8],
@@ -119,23 +179,39 @@ impl Track {
         if self.primary != Some(header.ssrc) && !self.turn_to(now, header.ssrc) {
             return Err(Discard::UnknownSsrc);
         }
-        let format = self.formats.iter().position(|format| format.payload_type == header.payload_type);
+        let format = section.formats.iter().find(|format| format.payload_type == header.payload_type);
         let format = format.ok_or(Discard::UnknownPayloadType)?;
         let payload = header.payload(packet)?;
         self.last_arrival = now;
-        self.reception.record(now, index, header.timestamp, self.formats[format].spec.clock_rate);
-        self.store(now, format, index, header, packet, payload)
+        self.frames_missed = 0;
+        self.reception.record(now, index, header.timestamp, format.spec.clock_rate);
+        let taken = self.store(now, section, format, index, header, packet, payload)?;
+        let returned = !std::mem::replace(&mut self.is_sent, true);
+        Ok(Taken { changed: taken.changed || returned, ..taken })
     }
 
-    pub(super) fn take_repair(&mut self, now: Instant, header: &Header, packet: &[u8]) -> Result<Taken, Discard> {
-        let format = self.formats.iter().position(|format| format.rtx == Some(header.payload_type));
+    pub(super) fn take_repair(
+        &mut self,
+        now: Instant,
+        section: &Section,
+        header: &Header,
+        packet: &[u8],
+    ) -> Result<Taken, Discard> {
+        let format = section.formats.iter().find(|format| format.rtx == Some(header.payload_type));
         let format = format.ok_or(Discard::UnknownPayloadType)?;
         let highest = self.gaps.highest().ok_or(Discard::RtxUseless)?;
         let (sequence, payload) = original_sequence(header.payload(packet)?, highest)?;
         if !self.gaps.lacks(sequence) {
             return Err(Discard::RtxUseless);
         }
-        self.store(now, format, sequence, header, packet, payload)
+        self.store(now, section, format, sequence, header, packet, payload)
+    }
+
+    /// A sibling has begun a frame. Returns whether this one is found not to be sent any longer.
+    pub(super) fn miss(&mut self, now: Instant) -> bool {
+        self.frames_missed = self.frames_missed.saturating_add(1);
+        let silent = self.frames_missed >= NOT_SENT_AFTER_FRAMES && now.since(self.last_arrival) >= NOT_SENT_AFTER;
+        silent && std::mem::replace(&mut self.is_sent, false)
     }
 
     pub(super) fn reception_report(&mut self, now: Instant) -> Option<Report> {
@@ -147,17 +223,24 @@ impl Track {
         [self.gaps.deadline(), self.key_frames.deadline()].into_iter().flatten().min()
     }
 
-    pub(super) fn write_feedback(&mut self, now: Instant, sender: u32, writer: &mut Writer<'_>, tally: &mut Tally) {
+    pub(super) fn write_feedback(
+        &mut self,
+        now: Instant,
+        section: &Section,
+        sender: u32,
+        writer: &mut Writer<'_>,
+        tally: &mut Tally,
+    ) {
         let Some(media) = self.primary else { return };
         let lost = self.gaps.due(now);
         // Without NACK negotiated the list is still worked off, so that what is lost is counted as such.
-        if !lost.is_empty() && self.formats.iter().any(|format| format.feedback.nack) {
+        if !lost.is_empty() && section.formats.iter().any(|format| format.feedback.nack) {
             writer.nack(sender, media, &lost);
             tally.add(Counter::NacksSent, lost.len() as u64);
         }
         if let Some(sequence) = self.key_frames.ask(now) {
             tally.count(Counter::KeyFrameRequestsSent);
-            if self.formats.iter().any(|format| format.feedback.pli) {
+            if section.formats.iter().any(|format| format.feedback.pli) {
                 writer.picture_loss(sender, media);
             } else {
                 writer.full_intra(sender, media, sequence);
@@ -166,10 +249,12 @@ impl Track {
     }
 
     /// Puts a packet into the ring if it was not there before.
+    #[expect(clippy::too_many_arguments, reason = "a packet in its parts, as primary and repair have it")]
     fn store(
         &mut self,
         now: Instant,
-        format: usize,
+        section: &Section,
+        format: &Format,
         sequence: u64,
         header: &Header,
         packet: &[u8],
@@ -181,19 +266,62 @@ impl Track {
             Arrival::Duplicate => return Err(Discard::Duplicate),
             Arrival::TooOld => return Err(Discard::TooOld),
         }
-        let format = &self.formats[format];
-        let key_frame = format.spec.codec.inspect(payload).key_frame;
-        let meta =
-            Meta { timestamp: header.timestamp, payload_type: format.payload_type, marker: header.marker, key_frame };
-        let block = rebuild::collect(header, packet, &self.extensions);
+        let block = rebuild::collect(header, packet, &section.extensions);
+        let descriptor = rebuild::element(&block, Extension::DependencyDescriptor);
+        let seen = self.inspect(format, &Packet { sequence, marker: header.marker, payload, descriptor });
+        let changed = self.note_layers(&seen);
+        let reach = self.open_upwards(seen.reach);
+        self.meter.record(now, payload.len(), reach.part_of, self.targets.len());
+        let meta = meta(header, format, &seen, reach);
+        if self.ring.is_empty() {
+            self.ring = RetransmissionRing::new(self.ring_len.0, self.ring_len.1);
+        }
         if !self.ring.insert(sequence, meta, &block, payload) {
             return Err(Discard::TooLarge);
         }
-        if key_frame {
+        if seen.key_frame {
             self.key_frames.arrived();
             self.key_frame_at = Some(header.timestamp);
         }
-        Ok(Taken { sequence, arrival, timestamp: header.timestamp, part: self.part_of(header.timestamp, key_frame) })
+        let part = self.part_of(header.timestamp, seen.key_frame);
+        Ok(Taken { sequence, arrival, timestamp: header.timestamp, part, starts_frame: seen.frame_start, changed })
+    }
+
+    /// A publisher that takes up another codec begins with another machine.
+    fn inspect(&mut self, format: &Format, packet: &Packet<'_>) -> Inspection {
+        let codec = format.spec.codec;
+        if self.layering.as_ref().is_none_or(|layering| layering.codec() != codec) {
+            self.layering = Some(Layering::new(codec));
+        }
+        self.layering.as_mut().map(|layering| layering.inspect(packet)).unwrap_or_default()
+    }
+
+    /// Takes note of sizes and targets. Returns whether there is something new to choose from.
+    fn note_layers(&mut self, seen: &Inspection) -> bool {
+        let mut changed = false;
+        if let Some(size) = seen.size.filter(|size| self.size != Some(*size)) {
+            self.size = Some(size);
+            changed = true;
+        }
+        let known = self.layering.as_ref().map_or(&[][..], Layering::targets);
+        if !known.is_empty() && known != &self.targets[..] {
+            self.targets = known.iter().copied().take(TARGETS_MAX).collect();
+            changed = true;
+        }
+        changed
+    }
+
+    /// Sets in which the highest target is have all that would lie above it, so that a viewer of [`TOP`] has the highest,
+    /// whichever that is.
+    fn open_upwards(&self, reach: Reach) -> Reach {
+        let highest = self.targets.len() - 1;
+        let open = |set: Targets| if set.has(highest as u8) { Targets(set.0 | u32::MAX << highest) } else { set };
+        Reach {
+            part_of: open(reach.part_of),
+            entry_to: open(reach.entry_to),
+            decodable_in: open(reach.decodable_in),
+            ..reach
+        }
     }
 
     fn part_of(&self, timestamp: u32, starts_key_frame: bool) -> FramePart {
@@ -205,10 +333,51 @@ impl Track {
     }
 }
 
-fn new_ring(kind: Kind) -> RetransmissionRing {
-    let (packets, bytes) = match kind {
-        Kind::Audio => AUDIO_RING,
-        Kind::Video => VIDEO_RING,
-    };
-    RetransmissionRing::new(packets, bytes)
+/// The target of whoever gets all that there is, also when there come to be more.
+pub(crate) const TOP: u8 = TARGETS_MAX as u8 - 1;
+
+const fn meta(header: &Header, format: &Format, seen: &Inspection, reach: Reach) -> Meta {
+    Meta {
+        timestamp: header.timestamp,
+        payload_type: format.payload_type,
+        marker: header.marker,
+        key_frame: seen.key_frame,
+        frame_start: seen.frame_start,
+        frame_end: seen.frame_end,
+        numbers: seen.numbers,
+        reach,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(millis: u64) -> Instant {
+        Instant::from_millis(millis)
+    }
+
+    #[test]
+    fn an_encoding_is_not_sent_after_three_frames_of_a_sibling_and_three_hundred_milliseconds() {
+        let mut track = Track::encoding(0, Rid::from("h").unwrap(), 0);
+        track.is_sent = true;
+        track.last_arrival = at(1_000);
+        assert!(!(1_033..1_290).step_by(33).any(|millis| track.miss(at(millis))), "too soon, however many frames");
+        assert!(track.miss(at(1_301)), "told once");
+        assert!(!track.miss(at(1_334)) && !track.is_sent());
+        track.is_sent = true;
+        track.frames_missed = 0;
+        assert!(!track.miss(at(9_000)) && !track.miss(at(9_500)), "a sibling that is slow says little");
+        assert!(track.miss(at(10_000)));
+    }
+
+    #[test]
+    fn sets_with_the_highest_target_are_open_upwards() {
+        let mut track = Track::lone(0, Kind::Video, None);
+        track.targets = (0..3).map(|temporal| Target { spatial: 0, temporal }).collect();
+        let reach = Reach { part_of: Targets(0b100), entry_to: Targets(0b011), ..Reach::LONE };
+        let open = track.open_upwards(reach);
+        assert!(open.part_of.has(TOP) && open.part_of.has(2) && !open.part_of.has(1));
+        assert!(!open.entry_to.has(TOP));
+    }
 }

@@ -1,0 +1,77 @@
+//! What a viewer is told of the layer that it gets.
+//!
+//! Told when it has changed, at most a few times a second, the last one wins: what comes in between waits for the next look.
+
+use std::time::Duration;
+
+use tidewire_core::codec::Target;
+use tidewire_core::id::Label;
+use tidewire_core::message::quality::{Layer, LayerReason};
+use tidewire_core::time::Instant;
+
+use super::choice::{Aim, Candidate};
+use super::stream::Stream;
+use crate::upstream::{TOP, TrackKey, Upstream};
+
+/// More often than this nobody can read.
+const INTERVAL_MIN: Duration = Duration::from_millis(250);
+
+/// What a viewer was told last, in few bytes.
+#[derive(Debug, Default)]
+pub(super) struct Told {
+    last: Option<(Instant, Got)>,
+}
+
+/// What a viewer gets: nothing while it has paused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Got {
+    at: Option<(u8, Target, Option<(u16, u16)>)>,
+    reason: LayerReason,
+}
+
+impl Stream {
+    /// What the viewer gets now and why, if it is to be told.
+    pub(super) fn tell(&mut self, now: Instant, upstream: &Upstream) -> Option<(Layer, LayerReason)> {
+        let got = self.got(upstream)?;
+        let is_due = |(at, before): (Instant, Got)| before != got && now.since(at) >= INTERVAL_MIN;
+        if !self.told.last.is_none_or(is_due) {
+            return None;
+        }
+        self.told.last = Some((now, got));
+        Some((layer(&got, upstream), got.reason))
+    }
+
+    /// `None` for a viewer whose first picture has not come yet.
+    fn got(&self, upstream: &Upstream) -> Option<Got> {
+        if self.choice.reason == LayerReason::Paused {
+            return Some(Got { at: None, reason: LayerReason::Paused });
+        }
+        let Aim { track, target, .. } = self.had()?;
+        let known = upstream.track(TrackKey::new(self.source()?.upstream, track))?;
+        let candidate = Candidate::of(track, known);
+        let index = if target == TOP { candidate.targets.len() - 1 } else { usize::from(target) };
+        let layers = candidate.targets.get(index).copied().unwrap_or_default();
+        Some(Got { at: Some((track, layers, candidate.size_at(layers.spatial))), reason: self.present_reason() })
+    }
+
+    fn present_reason(&self) -> LayerReason {
+        match self.choice.reason {
+            LayerReason::Best | LayerReason::Size | LayerReason::Wished if !self.has_its_choice() => {
+                LayerReason::Waiting
+            }
+            reason => reason,
+        }
+    }
+}
+
+fn layer(got: &Got, upstream: &Upstream) -> Layer {
+    let Some((track, layers, size)) = got.at else { return Layer::default() };
+    let rid = upstream.tracks.get(usize::from(track)).and_then(|track| track.rid);
+    Layer {
+        encoding: rid.and_then(|rid| Label::new(&rid).ok()),
+        spatial: layers.spatial,
+        temporal: layers.temporal,
+        width: size.map(|(width, _)| width),
+        height: size.map(|(_, height)| height),
+    }
+}

@@ -1,0 +1,164 @@
+//! From a stored packet to the sealed one of a viewer.
+//!
+//! Nearly every packet is sealed from the ring straight into the egress, cipher and copy in one pass. One whose descriptor has
+//! to be renumbered is copied into the egress first and sealed there; in place of one that is not for the viewer goes padding.
+//! Invariant: `Numbered` is a function of the packet and its leg, and says everything that the bytes depend on, so that a
+//! number is only ever sealed with the same content.
+
+use std::num::NonZeroU8;
+
+use tidewire_core::codec::{self, Codec, Shift};
+use tidewire_core::count::Discard;
+use tidewire_core::machine::Egress;
+use tidewire_core::negotiate::Extension;
+use tidewire_core::rebuild::{self, BLOCK_LEN_MAX, Fields, HEADER_LEN_MAX};
+use tidewire_core::ring::Stored;
+
+use super::Way;
+use super::course::{Mapped, fields};
+use super::stream::Stream;
+use super::trail::Leg;
+
+/// RFC 3550 5.1: one byte of padding, which counts itself.
+const PADDING: [u8; 1] = [1];
+
+/// A packet under a stream's numbers.
+pub(super) struct Numbered {
+    pub(super) sequence: u64,
+    pub(super) fields: Fields,
+    pub(super) rtx_payload_type: Option<u8>,
+    pub(super) shift: Shift,
+    codec: Codec,
+    /// Whether padding goes in its place.
+    pub(super) is_filler: bool,
+}
+
+impl Numbered {
+    /// `ssrc`, payload types and codec are the stream's for this packet.
+    pub(super) fn new(leg: &Leg, packet: &Stored<'_>, outgoing: u64, to: (u32, Mapped, Codec)) -> Self {
+        let (ssrc, format, codec) = to;
+        let is_filler = !packet.meta.reach.part_of.has(leg.target);
+        let whole = fields(packet, outgoing, ssrc, leg.timestamp_offset, leg.last_spatial(), format);
+        Self {
+            sequence: outgoing,
+            fields: if is_filler { Fields { marker: false, padded: true, ..whole } } else { whole },
+            rtx_payload_type: format.rtx.map(NonZeroU8::get),
+            shift: leg.shift,
+            codec,
+            is_filler,
+        }
+    }
+}
+
+impl Stream {
+    /// Seals a packet under its own numbers: the same bytes each time.
+    pub(super) fn seal<E: Egress>(
+        &self,
+        numbered: &Numbered,
+        packet: &Stored<'_>,
+        way: &mut Way<'_, E>,
+    ) -> Result<usize, Discard> {
+        if numbered.is_filler {
+            let filler = Stored { extensions: &[], payload: &[], body: &PADDING, ..*packet };
+            self.seal_whole(numbered.sequence, &numbered.fields, &filler, way)
+        } else if numbered.shift == Shift::NONE {
+            self.seal_whole(numbered.sequence, &numbered.fields, packet, way)
+        } else {
+            self.seal_renumbered(numbered, packet, way)
+        }
+    }
+
+    /// Seals a packet as its publisher wrote it, behind a header of ours.
+    #[inline]
+    pub(super) fn seal_whole<E: Egress>(
+        &self,
+        outgoing: u64,
+        fields: &Fields,
+        packet: &Stored<'_>,
+        way: &mut Way<'_, E>,
+    ) -> Result<usize, Discard> {
+        let tail_len = packet.body.len() + way.outbound.rtp_overhead();
+        let out = way.egress.reserve(&way.path, HEADER_LEN_MAX + tail_len).ok_or(Discard::EgressFull)?;
+        let header_len = self.write_header(fields, packet.extensions, out)?;
+        let out = out.get_mut(..header_len + tail_len).ok_or(Discard::TooLarge)?;
+        let len = way.outbound.seal_rtp(outgoing, header_len, packet.body, out)?;
+        way.egress.commit(len);
+        Ok(len)
+    }
+
+    fn seal_renumbered<E: Egress>(
+        &self,
+        numbered: &Numbered,
+        packet: &Stored<'_>,
+        way: &mut Way<'_, E>,
+    ) -> Result<usize, Discard> {
+        let tail_len = packet.body.len() + way.outbound.rtp_overhead();
+        let out = way.egress.reserve(&way.path, HEADER_LEN_MAX + tail_len).ok_or(Discard::EgressFull)?;
+        let header_len = self.write_renumbered(numbered, &numbered.fields, (&[], packet.body), packet, out)?;
+        let out = out.get_mut(..header_len + tail_len).ok_or(Discard::TooLarge)?;
+        let len = way.outbound.seal_rtp_in_place(numbered.sequence, header_len, packet.body.len(), out)?;
+        way.egress.commit(len);
+        Ok(len)
+    }
+
+    /// RFC 4588 4: the original sequence number, then the original payload, in a stream of its own. What was padding is the
+    /// number alone.
+    pub(super) fn retransmit<E: Egress>(
+        &mut self,
+        (ssrc, payload_type): (u32, u8),
+        original: &Numbered,
+        packet: &Stored<'_>,
+        way: &mut Way<'_, E>,
+    ) -> Result<(), Discard> {
+        let (extensions, payload): (&[u8], &[u8]) =
+            if original.is_filler { (&[], &[]) } else { (packet.extensions, packet.payload) };
+        let again = Stored { extensions, payload, body: payload, ..*packet };
+        let body_len = 2 + payload.len();
+        let overhead = way.outbound.rtp_overhead();
+        let out = way.egress.reserve(&way.path, HEADER_LEN_MAX + body_len + overhead).ok_or(Discard::EgressFull)?;
+        let fields = Fields { payload_type, ssrc, sequence: self.rtx_next as u16, padded: false, ..original.fields };
+        let osn = (original.sequence as u16).to_be_bytes();
+        let header_len = self.write_renumbered(original, &fields, (&osn, payload), &again, out)?;
+        let out = out.get_mut(..header_len + body_len + overhead).ok_or(Discard::TooLarge)?;
+        let len = way.outbound.seal_rtp_in_place(self.rtx_next, header_len, body_len, out)?;
+        self.rtx_next += 1;
+        way.egress.commit(len);
+        Ok(())
+    }
+
+    /// Writes a header, what is to lie between, and the body, with the descriptors' numbers shifted; returns the header's
+    /// length. The dependency descriptor is shifted on its way, in a copy of the extensions.
+    fn write_renumbered(
+        &self,
+        numbered: &Numbered,
+        fields: &Fields,
+        (between, body): (&[u8], &[u8]),
+        packet: &Stored<'_>,
+        out: &mut [u8],
+    ) -> Result<usize, Discard> {
+        let header_len = self.write_header(fields, packet.extensions, out)?;
+        let rest = out.get_mut(header_len..).ok_or(Discard::TooLarge)?;
+        let (front, rest) = rest.split_at_mut_checked(between.len()).ok_or(Discard::TooLarge)?;
+        front.copy_from_slice(between);
+        rest.get_mut(..body.len()).ok_or(Discard::TooLarge)?.copy_from_slice(body);
+        if numbered.shift == Shift::NONE {
+            return Ok(header_len);
+        }
+        let payload = rest.get_mut(..packet.payload.len()).ok_or(Discard::TooLarge)?;
+        let Some(place) = rebuild::place_of(packet.extensions, Extension::DependencyDescriptor) else {
+            codec::renumber(numbered.codec, payload, None, numbered.shift);
+            return Ok(header_len);
+        };
+        let mut copy = [0; BLOCK_LEN_MAX];
+        let block = copy.get_mut(..packet.extensions.len()).ok_or(Discard::TooLarge)?;
+        block.copy_from_slice(packet.extensions);
+        codec::renumber(numbered.codec, payload, block.get_mut(place), numbered.shift);
+        self.write_header(fields, block, out)
+    }
+
+    /// Writes a packet's header with this viewer's extension ids; returns its length.
+    #[inline]
+    fn write_header(&self, fields: &Fields, extensions: &[u8], out: &mut [u8]) -> Result<usize, Discard> {
+        self.form.write(fields, extensions, out).ok_or(Discard::TooLarge)
+    }
+}

@@ -1,0 +1,182 @@
+//! How a stream turns: from one track to another, from one target of a track to another, and past what it leaves out.
+//!
+//! A choice goes in; the stream takes it up at once where nothing is under way, else with the first frame at which the viewer's
+//! decoder can follow, and until then goes on as before. Invariant: whatever it turns to, its sequence numbers, timestamps,
+//! picture ids and TL0 indices go on from what was sent. It seals nothing.
+
+use arrayvec::ArrayVec;
+use tidewire_core::codec::{Kind, Shift};
+use tidewire_core::count::Discard;
+use tidewire_core::limits::ENCODINGS_MAX;
+use tidewire_core::ring::Stored;
+use tidewire_core::time::Instant;
+
+use super::choice::{Aim, Candidate, Choice, choose};
+use super::course::Stage;
+use super::stream::Stream;
+use super::trail::Leg;
+use super::{Offered, Wanted};
+use crate::upstream::{NO_LIMIT, Section, TOP, TrackKey, Upstream};
+
+/// Pictures after which a key frame is asked for, where none has let the stream turn to another spatial layer.
+const TURN_WITHIN_PICTURES: u8 = 2;
+
+impl Stream {
+    /// Chooses among the tracks of the section that it is bound to.
+    pub(super) fn choose_from(&mut self, upstream: &Upstream, section: &Section) {
+        let tracks = upstream.tracks_of(section);
+        let candidates: ArrayVec<_, ENCODINGS_MAX> =
+            tracks.iter().map(|(at, track)| Candidate::of(*at, track)).collect();
+        let choice = choose(&candidates, &self.carried.wish, None, self.choice.aim);
+        self.take_up(choice, upstream);
+    }
+
+    /// Adds what is wanted for this stream.
+    pub(super) fn want(&self, wanted: &mut Wanted) {
+        let until_then = [self.choice.aim.map(|aim| aim.track), self.heard().map(TrackKey::track)];
+        let ideal = self.choice.wanted;
+        let others = until_then.into_iter().flatten().filter(|track| ideal.is_none_or(|(best, _)| best != *track));
+        for one in ideal.into_iter().chain(others.map(|track| (track, NO_LIMIT))) {
+            if wanted.try_push(one).is_err() {
+                return;
+            }
+        }
+    }
+
+    /// Takes up a choice among the section's tracks and their targets: at once where nothing is under way, else with the next
+    /// frame at which the viewer's decoder can follow.
+    fn take_up(&mut self, choice: Choice, upstream: &Upstream) {
+        self.choice = choice;
+        let keyed = |aim: Aim| Some((TrackKey::new(self.source()?.upstream, aim.track), aim));
+        let Some((key, aim)) = choice.aim.and_then(keyed) else { return self.course.turn_to(None, 0) };
+        if self.course.heard == Some(key) {
+            self.course.awaited = None;
+            self.wish_for(aim.target);
+        } else if self.course.stage == Stage::Running {
+            self.course.awaited = Some(key);
+        } else {
+            self.course.turn_to(Some(key), upstream.track(key).map_or(0, |track| track.epoch));
+            self.wish_for(aim.target);
+        }
+    }
+
+    /// Begins with this packet if it is of a track that has not begun here: video at a key frame, audio at once. Says whether
+    /// it did.
+    pub(super) fn enter(&mut self, offered: &Offered<'_>, now: Instant) -> Result<bool, Discard> {
+        let is_awaited = self.course.awaited == Some(offered.key);
+        if !is_awaited && self.course.epoch != offered.epoch {
+            self.course.epoch = offered.epoch;
+            if self.course.stage == Stage::Running {
+                self.course.stage = Stage::Between;
+            }
+        }
+        if !is_awaited && self.course.stage == Stage::Running {
+            return Ok(false);
+        }
+        if self.kind == Kind::Video && !offered.stored.meta.key_frame {
+            return Err(Discard::AwaitingKeyFrame);
+        }
+        self.begin(offered, now);
+        Ok(true)
+    }
+
+    fn begin(&mut self, offered: &Offered<'_>, now: Instant) {
+        let packet = &offered.stored;
+        let timestamp_offset = match self.course.stage {
+            Stage::New => 0,
+            Stage::Between | Stage::Running => self.continued(offered, now).wrapping_sub(packet.meta.timestamp),
+        };
+        let shift = self.trail.as_mut().map_or(Shift::NONE, |trail| trail.go_on(&packet.meta.numbers));
+        let aim = self.choice.aim.filter(|aim| aim.track == offered.key.track());
+        let (target, spatial) = aim.map_or((TOP, 0), |aim| (aim.target, aim.spatial));
+        let leg = Leg {
+            from: packet.sequence,
+            to: self.course.next,
+            track: offered.key.track(),
+            epoch: offered.epoch,
+            timestamp_offset,
+            shift,
+            target,
+            spatial,
+        };
+        self.set_out(leg);
+        self.course.turn_to(Some(offered.key), offered.epoch);
+        (self.course.stage, self.course.wished) = (Stage::Running, target);
+    }
+
+    /// Turns to the wished target, if this packet begins a picture with which the viewer's decoder can follow.
+    pub(super) fn turn(&mut self, packet: &Stored<'_>) -> bool {
+        let (wished, meta) = (self.course.wished, &packet.meta);
+        if wished == self.course.target || !meta.frame_start {
+            return false;
+        }
+        let reach = &meta.reach;
+        let may_turn = reach.entry_to.has(wished) && (meta.key_frame || reach.decodable_in.has(self.course.target));
+        let spatial = self.wished_spatial();
+        let outgoing = self.course.outgoing(packet.sequence);
+        let trail = self.trail.get_or_insert_default();
+        let Some(leg) = self.leg.filter(|_| may_turn) else {
+            trail.waited = trail.waited.saturating_add(1);
+            return false;
+        };
+        trail.waited = 0;
+        self.set_out(Leg { from: packet.sequence, to: outgoing, target: wished, spatial, ..leg });
+        true
+    }
+
+    /// Whether only a key frame lets the stream turn to another spatial layer. For a temporal one none is ever asked for.
+    pub(super) fn is_stuck(&self) -> bool {
+        let waits = self.trail.as_ref().is_some_and(|trail| trail.waited > TURN_WITHIN_PICTURES);
+        let is_other_layer = || self.leg.is_some_and(|leg| leg.spatial != self.wished_spatial());
+        waits && self.course.wished != self.course.target && is_other_layer()
+    }
+
+    /// Drops a packet in order: what follows takes its number. Those that are missing before it keep theirs.
+    pub(super) fn leave_out(&mut self, packet: &Stored<'_>) {
+        let Some(leg) = self.leg else { return };
+        let outgoing = self.course.outgoing(packet.sequence);
+        let shift = self.trail.get_or_insert_default().close_over(&packet.meta.numbers, leg.shift);
+        self.course.next = outgoing;
+        self.set_out(Leg { from: packet.sequence + 1, to: outgoing, shift, ..leg });
+    }
+
+    /// Goes on by another leg.
+    fn set_out(&mut self, leg: Leg) {
+        if let (Some(trail), Some(ended)) = (&mut self.trail, self.leg.replace(leg)) {
+            trail.leave(ended, &leg);
+        }
+        self.course.set_out(&leg);
+        self.course.is_plain = self.trail.is_none();
+    }
+
+    fn wish_for(&mut self, target: u8) {
+        if self.course.wished != target {
+            self.course.wished = target;
+            if let Some(trail) = &mut self.trail {
+                trail.waited = 0;
+            }
+        }
+    }
+
+    fn wished_spatial(&self) -> u8 {
+        self.choice.aim.map_or(0, |aim| aim.spatial)
+    }
+
+    /// The timestamp with which another track goes on: by the sender reports of both, which count one clock, as long as that
+    /// agrees with the time that has passed.
+    fn continued(&self, offered: &Offered<'_>, now: Instant) -> u32 {
+        let by_arrival = self.course.by_arrival(now, self.clock_rate);
+        let is_near =
+            |timestamp: &u32| timestamp.wrapping_sub(by_arrival).cast_signed().unsigned_abs() < self.clock_rate;
+        self.course.later(self.by_clock(offered).filter(is_near).unwrap_or(by_arrival))
+    }
+
+    fn by_clock(&self, offered: &Offered<'_>) -> Option<u32> {
+        let (ntp, timestamp) = self.clock?;
+        let report = &offered.report?.info;
+        let passed = i128::from(report.ntp.0.wrapping_sub(ntp.0).cast_signed());
+        let ticks = (passed * i128::from(self.clock_rate)) >> 32;
+        let since_report = offered.stored.meta.timestamp.wrapping_sub(report.timestamp);
+        Some(timestamp.wrapping_add(ticks as u32).wrapping_add(since_report))
+    }
+}
