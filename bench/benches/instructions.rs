@@ -24,8 +24,8 @@ const PROFILE: Profile = Profile::AeadAes128Gcm;
 /// Bytes of a full video packet's payload.
 const PAYLOAD_LEN: usize = 1200;
 
-/// Bytes of a header with two header extensions, as a viewer gets it, and with four, as a publisher sends it.
-const OUTGOING_HEADER_LEN: usize = 24;
+/// Bytes of a header with three header extensions, as a viewer gets it, and with four, as a publisher sends it.
+const OUTGOING_HEADER_LEN: usize = 28;
 const INCOMING_HEADER_LEN: usize = 36;
 
 /// Bytes of a retransmitted payload (RFC 4588 4).

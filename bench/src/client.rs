@@ -68,11 +68,13 @@ impl Publisher {
 pub struct Viewer {
     client: u16,
     outbound: Outbound,
+    /// Packets that it has reported on.
+    reported: u16,
 }
 
 impl Viewer {
     pub fn new(profile: Profile, client: u16) -> Self {
-        Self { client, outbound: Outbound::new(profile, &master(profile, client)) }
+        Self { client, outbound: Outbound::new(profile, &master(profile, client)), reported: 0 }
     }
 
     /// A receiver report about one stream, with the viewer's name.
@@ -90,17 +92,19 @@ impl Viewer {
         self.compound(|writer| writer.nack(OWN_SSRC, media, &[sequence]))
     }
 
-    /// Transport-wide feedback on 20 packets that all came, one tick apart
+    /// Transport-wide feedback on the next 20 packets, which all came, one tick apart
     /// (draft-holmer-rmcat-transport-wide-cc-extensions-01 3.1).
     pub fn transport_feedback(&mut self) -> Vec<u8> {
         let mut packet = vec![0x8f, 205, 0, 10];
         packet.extend(OWN_SSRC.to_be_bytes());
         packet.extend(u32::from(self.client).to_be_bytes());
-        packet.extend([0, 1, 0, 20]); // the first packet's number, how many there are
+        packet.extend(self.reported.to_be_bytes()); // the first packet's number
+        packet.extend([0, 20]); // how many there are
         packet.extend([0, 0, 5, 0]); // reference time, count of feedback packets
         packet.extend([0x20, 20]); // a run: 20 times a small delta
         packet.extend([1; 20]);
         packet.extend([0; 2]);
+        self.reported += 20;
         self.seal(packet)
     }
 

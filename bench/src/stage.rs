@@ -148,8 +148,8 @@ pub struct Ciphers {
 }
 
 impl Ciphers {
-    /// Bytes of the header that a viewer gets: the fixed part, MID and dependency descriptor.
-    const HEADER_LEN: usize = 24;
+    /// Bytes of the header that a viewer gets: the fixed part, MID, transport sequence number and dependency descriptor.
+    const HEADER_LEN: usize = 28;
 
     pub fn new(profile: Profile, viewers: u16) -> Self {
         let inbound = Inbound::new(profile, &master(profile, PUBLISHER));
@@ -236,7 +236,7 @@ fn open_downstream(session: SessionId, viewer: u16) -> impl Fn(Credentials) -> C
 /// One video section with retransmission, as everybody here agrees to it.
 fn agreement(extensions: Extensions, ssrc: u32) -> Agreement {
     let spec = Spec { codec: Codec::Vp8, clock_rate: 90_000, channels: 1, parameters: String::new() };
-    let feedback = Feedback { nack: true, pli: true, ..Feedback::default() };
+    let feedback = Feedback { nack: true, pli: true, transport_cc: true, ..Feedback::default() };
     let media = Media {
         mid: Mid::from("0").expect("a short name"),
         kind: Kind::Video,
@@ -267,7 +267,7 @@ mod tests {
     fn what_a_viewer_says_is_heard() {
         let profile = Profile::AeadAes128Gcm;
         let (mut publisher, mut stage) = stage(profile, 1, &crate::payload(1200));
-        stage.turn(&mut publisher.burst(1));
+        stage.turn(&mut publisher.burst(20));
         let sent = u16::from_be_bytes([stage.last_sent()[2], stage.last_sent()[3]]);
         let mut viewer = Viewer::new(profile, 1);
         for mut said in [viewer.receiver_report(), viewer.transport_feedback(), viewer.nack(sent), check(1)] {

@@ -76,6 +76,8 @@ registry! {
         KeyFrameRequestsSent = "key_frame_requests_sent",
         /// Key frame requests that viewers sent.
         KeyFrameRequestsReceived = "key_frame_requests_received",
+        /// Transport-wide feedback packets sent to publishers.
+        TransportFeedbackSent = "transport_feedback_sent",
         /// Transport-wide feedback packets that viewers sent and that were read.
         TransportFeedbackReceived = "transport_feedback_received",
         /// Packets that transport-wide feedback told of, as arrived or missing.
@@ -168,6 +170,8 @@ registry! {
         OverloadAudio = "overload_audio",
         /// A feedback packet that was not read: the viewer sent more of it than one viewer may.
         FeedbackBudget = "feedback_budget",
+        /// A feedback packet that was not believed: it tells of packets that never left, or by a clock that cannot be.
+        FeedbackImplausible = "feedback_implausible",
     }
 }
 

@@ -17,9 +17,9 @@ pub const MEDIA_SECTIONS_MAX: usize = 128;
 /// Media ids that one downstream may carry: everybody in a large meeting, each with an audio and a video section.
 pub const WANTS_MAX: usize = MEDIA_SECTIONS_MAX / 2;
 
-/// Bytes of one SDP document that is parsed: a browser's answer to the largest offer of ours, with up to 3 KiB for each of 64
+/// Bytes of one SDP document that is parsed: a browser's answer to the largest offer of ours, with up to 4 KiB for each of 64
 /// video sections and 1 KiB for each of 64 audio sections.
-pub const SDP_LEN_MAX: usize = 256 * 1024;
+pub const SDP_LEN_MAX: usize = 320 * 1024;
 
 /// Codecs (payload types) kept of one media section; browsers offer about 30, the 7-bit space holds 128.
 pub const FORMATS_MAX: usize = 64;

@@ -2,7 +2,8 @@
 //!
 //! What a publisher sent is collected once per packet into a neutral block, `(extension, length, data)` one behind the
 //! other; for each viewer the block is written out in that viewer's `Form`, under the ids it negotiated and with the MID
-//! in front. The same packet gives the same bytes for the same viewer every time: repair without RTX depends on it.
+//! in front. The same packet gives the same bytes for the same viewer every time: repair without RTX depends on it. Where a
+//! packet is never repeated so, its header may have room for a transport sequence number, which is another each time.
 
 use arrayvec::ArrayVec;
 
@@ -13,8 +14,9 @@ use crate::rtp::{FIXED_LEN, Header, ONE_BYTE_PROFILE, TWO_BYTE_PROFILE};
 /// Bytes of a neutral block. A dependency descriptor with its template structure is the longest guest, below 200.
 pub const BLOCK_LEN_MAX: usize = 256;
 
-/// The longest header `write` makes: fixed part, extension head, MID, and a whole block in the two-byte form, padded.
-pub const HEADER_LEN_MAX: usize = FIXED_LEN + 4 + 18 + BLOCK_LEN_MAX + 3;
+/// The longest header `write` makes: fixed part, extension head, MID, transport sequence number, and a whole block in the
+/// two-byte form, padded.
+pub const HEADER_LEN_MAX: usize = FIXED_LEN + 4 + 18 + 4 + BLOCK_LEN_MAX + 3;
 
 /// The longest element and the largest id of the one-byte form (RFC 8285 4.2).
 const ONE_BYTE_LEN_MAX: usize = 16;
@@ -84,32 +86,47 @@ pub fn place_of(block: &[u8], wanted: Extension) -> Option<std::ops::Range<usize
     None
 }
 
-/// Bytes that a block's elements take in the one-byte form behind a MID of one character, as nearly every header has them.
+/// Bytes that a block's elements take in the one-byte form behind a MID of one character and a transport sequence number, as
+/// nearly every header of video has them.
 pub fn extensions_len(block: &[u8]) -> usize {
     let elements: usize = Elements(block).map(|(_, data)| 1 + data.len()).sum();
-    (2 + elements).next_multiple_of(4)
+    (NUMBER_LEN + 2 + elements).next_multiple_of(4)
 }
 
-/// How one outgoing stream dresses its packets: the MID they lead with, and the ids its viewer negotiated.
+/// How one outgoing stream dresses its packets: the MID they lead with, whether they are numbered on their transport, and the
+/// ids its viewer negotiated.
 ///
 /// Made once per stream. Nearly every packet takes the one-byte form, which is written without looking twice.
 #[derive(Clone, Debug)]
 pub struct Form {
-    /// The MID as a finished element of the one-byte form.
+    /// What leads in the one-byte form, finished: the place of the transport sequence number, and the MID.
     lead: [u8; LEAD_LEN_MAX],
     lead_len: u8,
+    is_numbered: bool,
     /// Whether the MID needs the two-byte form.
     long_lead: bool,
     mid: Mid,
     ids: Extensions,
 }
 
-/// Bytes of a MID element in the one-byte form, and as many more as make a whole number of words.
-const LEAD_LEN_MAX: usize = 20;
+/// Bytes of a transport sequence number's element and of the longest MID's, and as many more as make a whole number of words.
+const LEAD_LEN_MAX: usize = 24;
+
+/// Bytes that a transport sequence number takes: an element of the two-byte form, or one of the other behind a byte of
+/// padding. So it stands at one place in either.
+const NUMBER_LEN: usize = 4;
+const NUMBER_AT: usize = FIXED_LEN + 4 + 2;
 
 impl Form {
     pub fn new(ids: &Extensions, mid: &Mid) -> Self {
-        let mut form = Self { lead: [0; LEAD_LEN_MAX], lead_len: 0, long_lead: false, mid: *mid, ids: ids.clone() };
+        let mut form = Self {
+            lead: [0; LEAD_LEN_MAX],
+            lead_len: 0,
+            is_numbered: false,
+            long_lead: false,
+            mid: *mid,
+            ids: ids.clone(),
+        };
         let Some(id) = ids.id(Extension::Mid).filter(|_| !mid.is_empty()) else { return form };
         match form.lead.get_mut(..=mid.len()).filter(|_| fits(id, mid.as_bytes())) {
             Some(lead) => {
@@ -119,6 +136,40 @@ impl Form {
             None => form.long_lead = true,
         }
         form
+    }
+
+    /// The same for a stream whose packets are numbered on their transport, as far as its viewer negotiated that. Each packet
+    /// is given its number by [`number`](Self::number).
+    pub fn numbered(ids: &Extensions, mid: &Mid) -> Self {
+        let mut form = Self::new(ids, mid);
+        let Some(id) = ids.id(Extension::TransportSequence).filter(|id| fits(*id, &UNNUMBERED)) else { return form };
+        form.is_numbered = true;
+        let mid_len = usize::from(form.lead_len);
+        form.lead.copy_within(..mid_len, NUMBER_LEN);
+        form.lead[0] = 0;
+        write_one_byte(id, &UNNUMBERED, &mut form.lead[1..NUMBER_LEN]);
+        form.lead_len = (NUMBER_LEN + mid_len) as u8;
+        form
+    }
+
+    /// Whether packets of this form are numbered on their transport.
+    #[inline]
+    pub const fn is_numbered(&self) -> bool {
+        self.is_numbered
+    }
+
+    /// Writes a packet's transport sequence number into the header that `write` made of it. To be called for numbered forms
+    /// alone.
+    #[inline]
+    pub fn number(&self, header: &mut [u8], number: u16) {
+        debug_assert!(self.is_numbered, "the header has a place for a number");
+        if let Some(slot) = header.get_mut(NUMBER_AT..NUMBER_AT + 2) {
+            slot.copy_from_slice(&number.to_be_bytes());
+        }
+    }
+
+    fn leads_with_mid(&self) -> bool {
+        !self.mid.is_empty() && self.ids.id(Extension::Mid).is_some()
     }
 
     /// Writes a header with the elements of `block`; returns its length, or `None` when `out` is too short.
@@ -166,9 +217,10 @@ impl Form {
 
     fn write_long(&self, block: &[u8], out: &mut [u8]) -> Option<usize> {
         let (head, body) = out.split_first_chunk_mut::<4>()?;
-        let lead = (!self.mid.is_empty()).then_some((Extension::Mid, self.mid.as_bytes()));
+        let lead = self.leads_with_mid().then_some((Extension::Mid, self.mid.as_bytes()));
+        let number = self.is_numbered.then_some((Extension::TransportSequence, &UNNUMBERED[..]));
         let mut len = 0;
-        for (extension, data) in lead.into_iter().chain(Elements(block)) {
+        for (extension, data) in number.into_iter().chain(lead).chain(Elements(block)) {
             let Some(id) = self.ids.id(extension) else { continue };
             let (start, rest) = body.get_mut(len..len + 2 + data.len())?.split_at_mut(2);
             start.copy_from_slice(&[id, data.len() as u8]);
@@ -178,6 +230,9 @@ impl Form {
         finish(TWO_BYTE_PROFILE, len, head, body)
     }
 }
+
+/// A transport sequence number before it is known.
+const UNNUMBERED: [u8; 2] = [0; 2];
 
 /// RFC 8285 4.2: what the one-byte form can hold.
 const fn fits(id: u8, data: &[u8]) -> bool {
@@ -200,9 +255,10 @@ fn finish(profile: u16, len: usize, head: &mut [u8; 4], body: &mut [u8]) -> Opti
         return Some(0);
     }
     let padded = len.next_multiple_of(4);
-    for byte in body.get_mut(len..padded)? {
-        *byte = 0;
-    }
+    // The last word, with zeros for what is too much of it. Nothing is written behind it: a header may be written once more
+    // when its payload is there already.
+    let last = body.get_mut(padded - 4..padded)?.first_chunk_mut::<4>()?;
+    *last = (u32::from_be_bytes(*last) & u32::MAX << (8 * (padded - len))).to_be_bytes();
     let ([p0, p1], [w0, w1]) = (profile.to_be_bytes(), ((padded / 4) as u16).to_be_bytes());
     *head = [p0, p1, w0, w1];
     Some(4 + padded)
@@ -269,6 +325,50 @@ mod tests {
             let rebuilt = Header::parse(&out[..len]).unwrap();
             assert_eq!(rebuilt.extensions(&out).count(), expected);
         }
+    }
+
+    #[test]
+    fn a_transport_number_is_written_before_the_mid_in_either_form() {
+        let mut block = vec![Extension::DependencyDescriptor as u8, 40];
+        block.extend([5; 40]);
+        let all = [(Extension::Mid, 2), (Extension::TransportSequence, 7), (Extension::DependencyDescriptor, 3)];
+        for (mid, block, expected) in [("a0", &[][..], 2), ("a0", &block[..], 3), ("", &[][..], 1), ("", &block[..], 2)]
+        {
+            let form = Form::numbered(&ids(&all, true), &Mid::from(mid).unwrap());
+            assert!(form.is_numbered());
+            let mut out = [0xff; HEADER_LEN_MAX];
+            let len = form.write(&fields(), block, &mut out).unwrap();
+            form.number(&mut out[..len], 0x1234);
+            let elements: Vec<_> = Header::parse(&out[..len]).unwrap().extensions(&out).collect();
+            assert_eq!(elements.len(), expected, "{elements:?}");
+            assert_eq!(elements[0], (7, &[0x12, 0x34][..]));
+            assert!(mid.is_empty() || elements[1] == (2, mid.as_bytes()));
+        }
+    }
+
+    #[test]
+    fn a_form_has_a_transport_number_only_where_it_was_negotiated_and_asked_for() {
+        let mid = Mid::from("a").unwrap();
+        assert!(!Form::numbered(&ids(&[(Extension::Mid, 2)], true), &mid).is_numbered());
+        assert!(!Form::new(&ids(&[(Extension::TransportSequence, 2)], true), &mid).is_numbered());
+        let mut out = [0; FIXED_LEN + 4 + LEAD_LEN_MAX];
+        let longest = Form::numbered(
+            &ids(&[(Extension::Mid, 14), (Extension::TransportSequence, 1)], false),
+            &Mid::from("0123456789abcdef").unwrap(),
+        );
+        let len = longest.write(&fields(), &[], &mut out).unwrap();
+        longest.number(&mut out[..len], 9);
+        let number = Header::parse(&out).unwrap().extensions(&out).next();
+        assert_eq!((len, number), (out.len(), Some((1, &[0, 9][..]))));
+    }
+
+    #[test]
+    fn nothing_is_written_behind_the_header() {
+        let block = [Extension::AudioLevel as u8, 2, 1, 2];
+        let mut out = [0xff; HEADER_LEN_MAX];
+        let form = Form::new(&ids(&[(Extension::AudioLevel, 1)], false), &Mid::new());
+        let len = form.write(&fields(), &block, &mut out).unwrap();
+        assert_eq!((&out[len - 4..len], out[len]), (&[0x11, 1, 2, 0][..], 0xff));
     }
 
     #[test]

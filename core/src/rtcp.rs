@@ -2,11 +2,16 @@
 //!
 //! Reading borrows and never panics; writing appends to a [`Writer`] over lent bytes. Neither allocates, since feedback
 //! arrives at packet rates. Only the formats that a forwarder acts on are named; everything else is `Other`.
-//! Transport-wide feedback has its own file.
+//! Transport-wide feedback and extended reports have files of their own.
 
+mod extended;
 mod transport;
+mod transport_writer;
 
+use self::extended::EXTENDED_REPORT;
+pub use self::extended::{Answers, Held};
 pub use self::transport::{Statuses, TransportFeedback};
+pub use self::transport_writer::{FEEDBACK_LEN_MAX, STATUSES_MAX, Telling};
 use crate::count::Discard;
 use crate::time::Ntp;
 
@@ -61,6 +66,10 @@ pub enum Packet<'a> {
     },
     Goodbye {
         ssrc: Option<u32>,
+    },
+    /// How long the other end has held reference times of ours (RFC 3611 4.5).
+    Answers {
+        answers: Answers<'a>,
     },
     /// A packet that is not acted on.
     Other,
@@ -220,6 +229,7 @@ fn read(packet: &[u8]) -> Option<Packet<'_>> {
         PAYLOAD_FEEDBACK if count == APPLICATION && packet.get(12..16)? == ESTIMATE => {
             Some(Packet::Estimate { bits_per_second: estimate(word(packet, 16)?)? })
         }
+        EXTENDED_REPORT => Some(Packet::Answers { answers: extended::answers(packet)? }),
         GOODBYE => Some(Packet::Goodbye { ssrc: word(packet, 4) }),
         _ => Some(Packet::Other),
     }

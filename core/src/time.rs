@@ -58,6 +58,12 @@ impl Sub<Duration> for Instant {
 pub struct Ntp(pub u64);
 
 impl Ntp {
+    /// The driver's monotonic clock in this format, for what is compared with nothing but itself.
+    pub const fn of(at: Instant) -> Self {
+        let (seconds, nanos) = (at.0 / 1_000_000_000, at.0 % 1_000_000_000);
+        Self(seconds << 32 | (nanos << 32) / 1_000_000_000)
+    }
+
     /// The middle 32 bits, as `LSR` carries them (RFC 3550 6.4.1), in units of 1/65536 s.
     pub const fn middle(self) -> u32 {
         (self.0 >> 16) as u32

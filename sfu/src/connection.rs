@@ -9,6 +9,7 @@ use tidewire_core::rtp::Header;
 use tidewire_core::srtp::{Inbound, Outbound};
 use tidewire_core::time::Instant;
 
+use crate::departures::Departures;
 use crate::downstream::{Downstream, Way};
 use crate::timers::Armed;
 
@@ -40,6 +41,8 @@ pub(crate) enum Role {
 #[repr(C)]
 pub(crate) struct Connection {
     pub(crate) role: Role,
+    /// What left for a viewer that reports on its transport.
+    pub(crate) departures: Option<Box<Departures>>,
     pub(crate) ice: IceLite,
     pub(crate) protection: Option<Protection>,
     pub(crate) id: ConnectionId,
@@ -51,7 +54,10 @@ pub(crate) struct Connection {
     pub(crate) consent: Armed,
 }
 
-const _: () = assert!(size_of::<Role>() + size_of::<Option<Path>>() <= 64, "role and path fit one cache line");
+const _: () = assert!(
+    size_of::<Role>() + size_of::<Option<Box<Departures>>>() + size_of::<Option<Path>>() <= 64,
+    "role, departures and path fit one cache line"
+);
 
 /// An RTP packet that was authenticated and decrypted in place.
 pub(crate) struct Unprotected {
@@ -100,6 +106,9 @@ impl Connection {
     #[inline]
     pub(crate) fn expect<E: Egress>(&self, egress: &E) {
         egress.expect(&self.protection);
+        if let Some(departures) = &self.departures {
+            egress.expect(&**departures);
+        }
         if let Role::Downstream(downstream) = &self.role {
             egress.expect(&**downstream);
         }
@@ -110,6 +119,7 @@ impl Connection {
     pub(crate) fn way<'a, E>(&'a mut self, now: Instant, egress: &'a mut E) -> Option<(Way<'a, E>, &'a mut Role)> {
         let path = self.ice.selected()?;
         let outbound = &mut self.protection.as_mut()?.outbound;
-        Some((Way { now, outbound, path, egress }, &mut self.role))
+        let departures = self.departures.as_deref_mut();
+        Some((Way { now, outbound, path, egress, departures }, &mut self.role))
     }
 }

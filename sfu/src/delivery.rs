@@ -1,5 +1,4 @@
-//! What a viewer's end says of all that was sent to it, whatever the stream: the record from which its bandwidth will be
-//! estimated.
+//! What a viewer's end says of all that was sent to it, whatever the stream, and what follows for the bandwidth of its path.
 //!
 //! Feedback is cheap to send and dear to read, so each viewer has an allowance for it; what goes beyond is a discard.
 
@@ -10,25 +9,46 @@ use tidewire_core::limits::{FEEDBACK_STATUSES_MIN, FEEDBACK_STATUSES_PER_SECOND_
 use tidewire_core::rtcp::TransportFeedback;
 use tidewire_core::time::Instant;
 
+use crate::departures::{Arrived, Departures};
+use crate::estimate::Estimate;
+
 /// What one viewer reported so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Delivery {
-    /// Packets reported as arrived, and as missing. One that is reported twice counts twice.
+    /// Packets reported as arrived, and as missing; none twice, and what comes late is missing no longer.
     pub received: u64,
     pub lost: u64,
-    /// The viewer's own last estimate of what it can receive (REMB), if it ever sent one.
-    pub estimate_bps: Option<u64>,
+    pub estimate: Estimate,
     /// Until when its feedback has used up its allowance.
     spent_until: Instant,
 }
 
 impl Delivery {
-    /// Takes a feedback into the record, if the viewer may still be listened to.
-    pub(crate) fn hear(&mut self, now: Instant, feedback: &TransportFeedback<'_>) -> Result<(), Discard> {
+    /// Takes a feedback into the record, if the viewer may still be listened to and speaks of what it was sent. `departures`
+    /// are none where its packets are not numbered.
+    pub(crate) fn hear(
+        &mut self,
+        now: Instant,
+        feedback: &TransportFeedback<'_>,
+        departures: Option<&mut Departures>,
+    ) -> Result<(), Discard> {
         self.spend(now, feedback.status_count)?;
-        self.received += u64::from(feedback.received());
-        self.lost += u64::from(feedback.lost());
-        Ok(())
+        let departures = departures.ok_or(Discard::FeedbackImplausible)?;
+        self.estimate.on_sent(departures.bytes());
+        departures.hear(now, feedback, |news| self.learn(now, news))
+    }
+
+    fn learn(&mut self, now: Instant, news: &[Arrived]) {
+        for packet in news {
+            match packet.arrival_250us {
+                Some(_) => {
+                    self.received += 1;
+                    self.lost -= u64::from(packet.was_lost);
+                }
+                None => self.lost += 1,
+            }
+        }
+        self.estimate.on_feedback(now, news);
     }
 
     /// Each status uses up its share of a second; a second's worth may come at once.

@@ -4,15 +4,18 @@
 //! sealed datagrams and events come out. [`Control`] decides what the gateway's requests mean: it negotiates, places and
 //! names connections, and speaks to the tables in commands. Neither reads a clock or opens a socket.
 //!
-//! In the order of a packet's way: `table` (which connection?), `connection` (authentic?), `upstream` (which stream, and
+//! In the order of a packet's way: `table` (which connection?), `connection` (authentic?), `arrivals` (when?), `upstream` (which stream, and
 //! is it new?), `fanout` (to whom, within what budget?), `downstream` (under which numbers?).
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+mod arrivals;
 mod command;
 mod connection;
 mod control;
 mod delivery;
+mod departures;
 mod downstream;
+mod estimate;
 mod fanout;
 mod hashing;
 mod level;
@@ -22,6 +25,7 @@ mod paths;
 mod roll;
 mod round;
 mod session;
+mod statistics;
 mod table;
 mod timers;
 mod upstream;
@@ -30,4 +34,6 @@ mod waiting;
 pub use command::{Carried, Command, Event, OpenDownstream, OpenUpstream, PublicationId, SessionId};
 pub use control::{Control, Entropy, Handled, ShardPlan};
 pub use delivery::Delivery;
+pub use departures::Arrived;
+pub use estimate::Estimate;
 pub use table::{SessionTable, TableConfig};

@@ -13,8 +13,10 @@ use tidewire_core::machine::Path;
 use tidewire_core::negotiate::{Format, Source};
 use tidewire_core::ring::RetransmissionRing;
 
+use crate::arrivals::{Arrivals, WINDOW_LEN};
 use crate::connection::Connection;
 use crate::delivery::Delivery;
+use crate::departures::Departures;
 use crate::downstream::{Downstream, Stream};
 use crate::fanout::Item;
 use crate::session::{PUBLICATION_LEN, Session};
@@ -24,6 +26,8 @@ use crate::upstream::{Track, TrackKey, Upstream};
 /// Bytes of a viewer with an audio and a video stream.
 pub const BYTES_PER_VIEWER_MAX: usize = CONNECTION
     + size_of::<Option<Delivery>>()
+    // What left for a viewer that reports on its transport.
+    + size_of::<Departures>()
     + size_of::<Downstream>()
     + 2 * (size_of::<Stream>() + section(FORMATS_USUAL, 1))
     + replay(2, RTCP_WINDOW)
@@ -42,6 +46,8 @@ pub const BYTES_PER_STREAM_MAX: usize = HALF_EMPTY * (size_of::<Stream>() + size
 /// Bytes of an upstream with an audio and a video track: all but a few thousand of them are its rings.
 pub const BYTES_PER_UPSTREAM_MAX: usize = CONNECTION
     + size_of::<Option<Upstream>>()
+    + size_of::<Option<Arrivals>>()
+    + WINDOW_LEN
     + 2 * (size_of::<Track>() + section(FORMATS_USUAL, 1))
     + ring(AUDIO_RING)
     + ring(VIDEO_RING)
@@ -64,6 +70,7 @@ pub const BYTES_PER_SESSION_MAX: usize =
 pub const BYTES_AHEAD_MAX: usize = CHUNK_LEN
     * (size_of::<Option<Connection>>()
         + size_of::<Option<Upstream>>()
+        + size_of::<Option<Arrivals>>()
         + size_of::<Option<Delivery>>()
         + size_of::<Option<Session>>());
 
@@ -76,9 +83,9 @@ pub const BYTES_HOSTILE_MAX: usize = 4 * 256
     + paths(PATHS_PER_CONNECTION_MAX);
 
 /// Any connection: its place, four keys (SRTP and SRTCP, either way), 8 credentials of up to 32 bytes (two of each end, and
-/// again before an ICE restart), two paths in the index, and four timers of 32 bytes (two reasons, each with one that was
-/// overtaken).
-const CONNECTION: usize = size_of::<Option<Connection>>() + 4 * KEY + 8 * 32 + paths(2) + HALF_EMPTY * 4 * 32;
+/// again before an ICE restart), two paths in the index, and eight timers of 32 bytes (four reasons, each with one that
+/// was overtaken).
+const CONNECTION: usize = size_of::<Option<Connection>>() + 4 * KEY + 8 * 32 + paths(2) + HALF_EMPTY * 8 * 32;
 
 /// A key schedule: 592 bytes with AES-GCM; with AES counter mode a box of about a kilobyte.
 const KEY: usize = 1152;

@@ -16,6 +16,10 @@ pub(crate) enum Reason {
     Consent,
     /// The upstream has something to tell its publisher: a report, a NACK, a key frame request.
     Feedback,
+    /// Packets of the publisher have arrived of which it was not told (transport-wide feedback).
+    Arrivals,
+    /// The connection is observed, and a second is over.
+    Observation,
     /// It is time to look who wants what of the upstream's layers.
     Review,
 }

@@ -165,6 +165,10 @@ impl Extensions {
         self.ids[extension as usize] = std::num::NonZeroU8::new(id);
     }
 
+    pub(super) fn unbind(&mut self, extension: Extension) {
+        self.ids[extension as usize] = None;
+    }
+
     /// The extension that has this id.
     pub fn of(&self, id: u8) -> Option<Extension> {
         Extension::ALL.into_iter().find(|extension| self.id(*extension) == Some(id))

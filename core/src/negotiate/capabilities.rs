@@ -4,6 +4,7 @@
 //! noise and telephone events are not here, so they are never answered.
 
 use super::agreement::{Extension, Feedback, Spec};
+use super::parse::Direction;
 use crate::codec::{Codec, Kind};
 
 /// A codec as `a=rtpmap` names it.
@@ -104,10 +105,14 @@ pub(super) const OFFERED: [OfferRow; 12] = [
     offered(112, Some(113), Codec::H265, "level-id=180;profile-id=1;tier-flag=0;tx-mode=SRST"),
 ];
 
-/// Feedback that is sent and understood. Bandwidth feedback joins when there is an estimator behind it.
-pub(super) const fn feedback(kind: Kind) -> Feedback {
+/// Feedback that is sent and understood in media that go this way, as this end sees it.
+///
+/// A viewer's audio has none on the transport: it has no RTX, so a repair is the same packet again, which cannot have a
+/// transport sequence number of its own.
+pub(super) const fn feedback(kind: Kind, direction: Direction) -> Feedback {
     let video = matches!(kind, Kind::Video);
-    Feedback { nack: true, pli: video, fir: video, transport_cc: false, remb: false }
+    let to_viewers = matches!(direction, Direction::SendOnly);
+    Feedback { nack: true, pli: video, fir: video, transport_cc: video || !to_viewers, remb: video && to_viewers }
 }
 
 /// A header extension by its URI, and the directions in which it is answered.
@@ -140,7 +145,7 @@ pub(super) const EXTENSIONS: [ExtensionRow; Extension::ALL.len()] = [
     passed(Extension::AudioLevel, "urn:ietf:params:rtp-hdrext:ssrc-audio-level"),
     kept_back(Extension::AbsSendTime, "http://www.webrtc.org/experiments/rtp-hdrext/abs-send-time"),
     passed(Extension::AbsCaptureTime, "http://www.webrtc.org/experiments/rtp-hdrext/abs-capture-time"),
-    kept_back(Extension::TransportSequence, "http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01"),
+    passed(Extension::TransportSequence, "http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01"),
     passed(Extension::VideoOrientation, "urn:3gpp:video-orientation"),
     passed(Extension::PlayoutDelay, "http://www.webrtc.org/experiments/rtp-hdrext/playout-delay"),
     passed(Extension::VideoContentType, "http://www.webrtc.org/experiments/rtp-hdrext/video-content-type"),
@@ -151,8 +156,22 @@ pub(super) const EXTENSIONS: [ExtensionRow; Extension::ALL.len()] = [
     heard(Extension::VideoLayersAllocation, "http://www.webrtc.org/experiments/rtp-hdrext/video-layers-allocation00"),
 ];
 
+impl ExtensionRow {
+    /// Whether the extension is agreed on for media of this kind that go this way, as this end sees it.
+    pub(super) const fn is_taken(&self, kind: Kind, direction: Direction) -> bool {
+        let taken = match direction {
+            Direction::SendOnly => self.downstream,
+            Direction::ReceiveOnly | Direction::SendReceive | Direction::Inactive => self.upstream,
+        };
+        // Where there is no feedback on the transport its packets need no numbers.
+        let numbered =
+            !matches!(self.extension, Extension::TransportSequence) || feedback(kind, direction).transport_cc;
+        taken && numbered && speaks_of(self.extension, kind)
+    }
+}
+
 /// The kinds of media that an extension says anything about.
-pub(super) const fn speaks_of(extension: Extension, kind: Kind) -> bool {
+const fn speaks_of(extension: Extension, kind: Kind) -> bool {
     match extension {
         Extension::Mid
         | Extension::Rid

@@ -62,8 +62,9 @@ pub fn answer_upstream(offer: &Offer, local: &Local<'_>) -> Result<(Agreement, S
     if !open.iter().flatten().any(|section| sends(section)) {
         return Err(Refusal::NothingSent);
     }
-    let accepted =
+    let mut accepted: Vec<Option<Media>> =
         open.into_iter().map(|section| section.filter(|section| sends(section)).and_then(upstream)).collect();
+    number_alike(&mut accepted);
     let answer = Answer { offer, local, direction: Direction::ReceiveOnly, cname: None, accepted };
     answer.finish()
 }
@@ -100,6 +101,7 @@ pub fn answer_downstream(
     if !same_kind {
         return Err(Refusal::NothingReceived);
     }
+    number_alike(&mut accepted);
     draw_sources(&mut accepted, draw);
     let answer = Answer { offer, local, direction: Direction::SendOnly, cname: Some(cname), accepted };
     answer.finish()
@@ -115,12 +117,13 @@ fn open_sections(offer: &Offer) -> Result<Vec<Option<&Section>>, Refusal> {
 
 fn upstream(section: &Section) -> Option<Media> {
     let kind = section.kind?;
-    let formats: Vec<Format> = section.formats.iter().map(|format| agreed(format, kind)).collect();
+    let formats: Vec<Format> =
+        section.formats.iter().map(|format| agreed(format, kind, Direction::ReceiveOnly)).collect();
     (!formats.is_empty()).then(|| Media {
         mid: section.mid.unwrap_or_default(),
         kind,
         formats,
-        extensions: answered_extensions(&section.extensions, Direction::ReceiveOnly),
+        extensions: answered_extensions(&section.extensions, kind, Direction::ReceiveOnly),
         sources: section.sources.clone(),
         rids: encodings(section),
     })
@@ -138,8 +141,8 @@ fn downstream(section: &Section, current: &Spec) -> Option<Media> {
     let mut media = Media {
         mid: section.mid.unwrap_or_default(),
         kind,
-        formats: section.formats.iter().map(|format| agreed(format, kind)).collect(),
-        extensions: answered_extensions(&section.extensions, Direction::SendOnly),
+        formats: section.formats.iter().map(|format| agreed(format, kind, Direction::SendOnly)).collect(),
+        extensions: answered_extensions(&section.extensions, kind, Direction::SendOnly),
         sources: Vec::new(),
         rids: Vec::new(),
     };
@@ -150,20 +153,32 @@ fn downstream(section: &Section, current: &Spec) -> Option<Media> {
 }
 
 /// A format with only the feedback that both ends understand.
-fn agreed(format: &Format, kind: Kind) -> Format {
-    Format { feedback: capabilities::feedback(kind).and(format.feedback), ..format.clone() }
+fn agreed(format: &Format, kind: Kind, direction: Direction) -> Format {
+    Format { feedback: capabilities::feedback(kind, direction).and(format.feedback), ..format.clone() }
 }
 
-fn answered_extensions(offered: &Extensions, direction: Direction) -> Extensions {
+fn answered_extensions(offered: &Extensions, kind: Kind, direction: Direction) -> Extensions {
     let mut answered = Extensions::default();
     answered.mixed = offered.mixed;
-    for row in &EXTENSIONS {
-        let wanted = if direction.sends() { row.downstream } else { row.upstream };
-        if let Some(id) = offered.id(row.extension).filter(|_| wanted) {
+    for row in EXTENSIONS.iter().filter(|row| row.is_taken(kind, direction)) {
+        if let Some(id) = offered.id(row.extension) {
             answered.bind(row.extension, id);
         }
     }
     answered
+}
+
+/// All sections are on one transport, whose packets are numbered across them: a section that has the number under another
+/// id than the first goes without.
+fn number_alike(accepted: &mut [Option<Media>]) {
+    let id = |media: &Media| media.extensions.id(Extension::TransportSequence);
+    let first = accepted.iter().flatten().find_map(id);
+    for media in accepted.iter_mut().flatten() {
+        if id(media).is_none() || id(media) != first {
+            media.extensions.unbind(Extension::TransportSequence);
+            media.formats.iter_mut().for_each(|format| format.feedback.transport_cc = false);
+        }
+    }
 }
 
 /// One SSRC for each accepted section, and one for its retransmissions; never zero, never one twice.

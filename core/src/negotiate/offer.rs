@@ -5,10 +5,10 @@
 //! that a section can be given to another stream. The transport stands once, at the session's level (RFC 8839 5.4, RFC 8842 5,
 //! RFC 8122 5): an offer of a large meeting has a hundred sections.
 
-use super::agreement::{Cname, Extensions, Format, Source, Spec};
+use super::agreement::{Cname, Extensions, Feedback, Format, Source, Spec};
 use super::capabilities::{self, EXTENSIONS, OFFERED, OfferRow};
 use super::matching::Local;
-use super::parse::is_token;
+use super::parse::{Direction, is_token};
 use super::write::Sdp;
 use crate::codec::Kind;
 use crate::id::Mid;
@@ -62,7 +62,7 @@ pub(super) fn extensions(kind: Kind) -> Extensions {
     let mut extensions = Extensions::default();
     // With it a long element may go in the two-byte form while all others stay short (RFC 8285 6).
     extensions.mixed = true;
-    for row in EXTENSIONS.iter().filter(|row| row.downstream && capabilities::speaks_of(row.extension, kind)) {
+    for row in EXTENSIONS.iter().filter(|row| row.is_taken(kind, Direction::SendOnly)) {
         extensions.bind(row.extension, row.extension as u8 + 1);
     }
     extensions
@@ -72,7 +72,9 @@ fn format(row: &OfferRow) -> Format {
     let kind = row.codec.kind();
     let (clock_rate, channels) = capabilities::clock_of(row.codec);
     let spec = Spec { codec: row.codec, clock_rate, channels, parameters: row.parameters.to_owned() };
-    Format { payload_type: row.payload_type, spec, rtx: row.rtx, feedback: capabilities::feedback(kind) }
+    // Whoever answers offers of ours reports on the transport; the older feedback would be another line for each format.
+    let feedback = Feedback { remb: false, ..capabilities::feedback(kind, Direction::SendOnly) };
+    Format { payload_type: row.payload_type, spec, rtx: row.rtx, feedback }
 }
 
 /// What all sections of a kind have in common, written once.

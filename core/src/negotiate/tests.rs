@@ -119,9 +119,29 @@ fn a_chromium_publisher_is_agreed_with_in_its_own_order() {
     assert_eq!(video.formats[0].rtx, Some(97));
     assert_eq!(video.sources, [Source { primary: 20_153_990, rtx: Some(3_773_732_797) }]);
     assert_eq!(video.extensions.id(Extension::Mid), Some(4));
-    assert_eq!(video.extensions.id(Extension::TransportSequence), None);
-    let feedback = Feedback { nack: true, pli: true, fir: true, transport_cc: false, remb: false };
+    assert_eq!([audio, video].map(|media| media.extensions.id(Extension::TransportSequence)), [Some(3); 2]);
+    let feedback = Feedback { nack: true, pli: true, fir: true, transport_cc: true, remb: false };
     assert_eq!(video.formats[0].feedback, feedback);
+}
+
+#[test]
+fn a_chromium_viewer_reports_on_the_transport_of_its_video_alone() {
+    let (agreement, answer) = downstream(CHROMIUM_WHEP, &[opus(), spec(Codec::Vp8, "")]).unwrap();
+    let [audio, video] = &agreement.media[..] else { panic!("{agreement:?}") };
+    assert!(!audio.formats[0].feedback.transport_cc && audio.extensions.id(Extension::TransportSequence).is_none());
+    assert!(video.formats[0].feedback.transport_cc && video.formats[0].feedback.remb);
+    assert!(video.extensions.id(Extension::TransportSequence).is_some());
+    assert_eq!(answer.matches("transport-wide-cc-extensions").count(), 1);
+}
+
+#[test]
+fn a_section_that_numbers_the_transport_by_another_id_goes_without() {
+    let uri = "http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01";
+    let other = CHROMIUM_WHIP.replacen(&format!("a=extmap:3 {uri}"), &format!("a=extmap:14 {uri}"), 1);
+    let (agreement, answer) = upstream(&other).unwrap();
+    let numbered = |media: &Media| media.extensions.id(Extension::TransportSequence);
+    assert_eq!(agreement.media.iter().map(numbered).collect::<Vec<_>>(), [Some(14), None]);
+    assert!(answer.contains("a=rtcp-fb:111 transport-cc") && !answer.contains("a=rtcp-fb:96 transport-cc"));
 }
 
 #[test]

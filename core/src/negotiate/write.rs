@@ -169,7 +169,13 @@ impl Sdp {
             1 => self.line(format_args!("a=rtpmap:{number} {name}/{}", spec.clock_rate)),
             channels => self.line(format_args!("a=rtpmap:{number} {name}/{}/{channels}", spec.clock_rate)),
         }
-        let named = [(feedback.fir, "ccm fir"), (feedback.nack, "nack"), (feedback.pli, "nack pli")];
+        let named = [
+            (feedback.remb, "goog-remb"),
+            (feedback.transport_cc, "transport-cc"),
+            (feedback.fir, "ccm fir"),
+            (feedback.nack, "nack"),
+            (feedback.pli, "nack pli"),
+        ];
         for (_, name) in named.into_iter().filter(|(agreed, _)| *agreed) {
             self.line(format_args!("a=rtcp-fb:{number} {name}"));
         }

@@ -26,6 +26,9 @@ pub struct Client {
 /// Enough characters for RFC 8839 5.4.
 const PASSWORD: &str = "clientpasswordofenoughlength";
 
+/// The header extension that numbers packets on their transport, as SDP names it.
+const TRANSPORT_SEQUENCE: &str = "http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01";
+
 impl Client {
     /// An offer to send Opus and VP8, with its SSRCs announced.
     pub fn offer_to_send(&self) -> String {
@@ -145,7 +148,7 @@ impl Client {
              a=rtpmap:111 opus/48000/2\r\na=rtcp-fb:111 nack\r\n{audio}\
              m=video 9 UDP/TLS/RTP/SAVPF 96{formats}\r\n{transport}a=mid:1\r\na={direction}\r\n\
              a=rtpmap:96 {encoding}\r\na=rtcp-fb:96 nack\r\na=rtcp-fb:96 nack pli\r\na=rtcp-fb:96 ccm fir\r\n\
-             {rtx}{video}"
+             a=rtcp-fb:96 transport-cc\r\na=extmap:7 {TRANSPORT_SEQUENCE}\r\n{rtx}{video}"
         )
     }
 }

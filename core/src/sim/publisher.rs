@@ -153,6 +153,7 @@ impl Publisher {
                 | Packet::FullIntra { .. }
                 | Packet::TransportWide(_)
                 | Packet::Estimate { .. }
+                | Packet::Answers { .. }
                 | Packet::Goodbye { .. }
                 | Packet::Other => {}
             }

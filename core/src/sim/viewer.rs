@@ -170,6 +170,7 @@ impl Viewer {
                 | Packet::FullIntra { .. }
                 | Packet::TransportWide(_)
                 | Packet::Estimate { .. }
+                | Packet::Answers { .. }
                 | Packet::Other => {}
             }
         }

@@ -82,8 +82,8 @@ impl Desk {
     }
 
     fn too_large(&self, round: usize) -> String {
-        // An offer may have 256 KiB.
-        format!("{}{}", self.offer, "a=x\r\n".repeat(53_000 + round))
+        // An offer may have 320 KiB.
+        format!("{}{}", self.offer, "a=x\r\n".repeat(66_000 + round))
     }
 
     fn without_a_line(&self, round: usize) -> String {

@@ -14,6 +14,7 @@ mod choice;
 mod turning;
 mod layer;
 mod others;
+mod account;
 mod credit;
 mod recent;
 mod repair;
@@ -27,6 +28,7 @@ use tidewire_core::limits::WANTS_MAX;
 use tidewire_core::machine::{Egress, Path};
 use tidewire_core::message::quality::{Layer, LayerReason, Wish};
 use tidewire_core::random::Seeded;
+use tidewire_core::rebuild::Form;
 use tidewire_core::ring::Stored;
 use tidewire_core::rtcp::{Report, Writer};
 use tidewire_core::srtp::Outbound;
@@ -37,6 +39,7 @@ use self::others::Others;
 use self::stream::Source;
 pub(crate) use self::stream::Stream;
 use crate::command::{Carried, PublicationId, SessionId};
+use crate::departures::Departures;
 use crate::upstream::{SenderReport, TrackKey, Upstream};
 
 /// Where a downstream's bytes go: whom they are sealed for, and by which way they leave.
@@ -45,6 +48,8 @@ pub(crate) struct Way<'a, E> {
     pub(crate) outbound: &'a mut Outbound,
     pub(crate) path: Path,
     pub(crate) egress: &'a mut E,
+    /// Where packets are numbered and noted, if their viewer reports on its transport.
+    pub(crate) departures: Option<&'a mut Departures>,
 }
 
 /// See the module's description.
@@ -270,12 +275,19 @@ impl Downstream {
         self.others.note(&self.streams);
     }
 
-    /// Reads a viewer's reception report: the round trip follows from the sender report that it answers.
-    pub(crate) fn read_report(&mut self, now: Instant, report: &Report) {
-        let stream = self.position(report.ssrc).and_then(|at| self.streams.get(at));
-        if let Some(sample) = stream.and_then(|stream| stream.round_trip(now, report)) {
-            self.round_trip = (self.round_trip * 7 + sample) / 8;
-        }
+    /// Reads a viewer's reception report: the round trip follows from the sender report that it answers, and is returned then.
+    pub(crate) fn read_report(&mut self, now: Instant, report: &Report) -> Option<Duration> {
+        let at = self.position(report.ssrc)?;
+        let stream = self.streams.get_mut(at)?;
+        stream.note_report(report);
+        let sample = stream.round_trip(now, report)?;
+        self.round_trip = (self.round_trip * 7 + sample) / 8;
+        Some(self.round_trip)
+    }
+
+    /// Whether any stream's packets are numbered on the transport.
+    pub(crate) fn is_numbered(&self) -> bool {
+        self.streams.iter().any(|stream| stream.form.is_numbered())
     }
 }
 
@@ -317,6 +329,15 @@ pub(crate) type Wanted = ArrayVec<(u8, Target), WANTED_MAX>;
 const WANTED_MAX: usize = 12;
 
 impl<E: Egress> Way<'_, E> {
+    /// Hands over a sealed packet, and notes that it left if it has a number on the transport.
+    #[inline]
+    fn commit(&mut self, form: &Form, len: usize) {
+        self.egress.commit(len);
+        if let Some(departures) = self.departures.as_deref_mut().filter(|_| form.is_numbered()) {
+            departures.note(self.now, len);
+        }
+    }
+
     /// Says goodbye for these streams (RFC 3550 6.6).
     pub(crate) fn say_goodbye(&mut self, streams: &[Stream]) {
         for some in streams.chunks(GOODBYES_MAX) {

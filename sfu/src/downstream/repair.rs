@@ -58,6 +58,7 @@ impl Downstream {
         if !self.credit.spend(if numbered.is_filler { FILLER_LEN } else { packet.payload.len() }) {
             return Err(Discard::RepairBudget);
         }
+        stream.feedback.repaired += 1;
         match (stream.rtx_ssrc, numbered.rtx_payload_type) {
             (Some(ssrc), Some(payload_type)) => stream.retransmit((ssrc, payload_type), &numbered, &packet, way),
             _ => stream.seal(&numbered, &packet, way).map(|_| ()),

@@ -11,6 +11,7 @@ use tidewire_core::codec::{Codec, Kind, Targets};
 use tidewire_core::count::Discard;
 use tidewire_core::machine::Egress;
 use tidewire_core::message::quality::LayerReason;
+use tidewire_core::negotiate::{Format, Media, Source as Ssrcs};
 use tidewire_core::random::Seeded;
 use tidewire_core::rebuild::Form;
 use tidewire_core::ring::Stored;
@@ -18,6 +19,7 @@ use tidewire_core::rtcp::{Report, SenderInfo};
 use tidewire_core::rtp;
 use tidewire_core::time::{Instant, Ntp};
 
+use super::account::Reported;
 use super::choice::{Aim, Choice};
 use super::course::{Course, Mapped, Stage};
 use super::layer::Told;
@@ -41,6 +43,7 @@ pub(crate) struct Stream {
     pub(super) form: Form,
     pub(super) kind: Kind,
     pub(super) rtx_ssrc: Option<u32>,
+    pub(super) feedback: Reported,
     /// Next sequence number of the retransmission stream, extended.
     pub(super) rtx_next: u64,
     /// The present leg; none before the first packet of a publisher.
@@ -75,7 +78,7 @@ pub(super) struct Source {
 #[derive(Clone, Copy, Debug)]
 struct Playable {
     mapped: Mapped,
-    clock_rate: u32,
+    pub(super) clock_rate: u32,
     codec: Codec,
 }
 
@@ -92,9 +95,10 @@ impl Stream {
         let source = media.sources.first()?;
         Some(Self {
             course: Course::new(source.primary, random.below(FIRST_SEQUENCE_MAX)),
-            form: Form::new(&media.extensions, &media.mid),
+            form: form(media, source),
             kind: media.kind,
             rtx_ssrc: source.rtx,
+            feedback: Reported::default(),
             rtx_next: random.below(FIRST_SEQUENCE_MAX),
             leg: None,
             trail: None,
@@ -299,5 +303,17 @@ impl Stream {
     fn playable(&self, payload_type: u8) -> Result<Playable, Discard> {
         let playable = self.formats.iter().find(|one| one.mapped.from == payload_type);
         playable.copied().ok_or(Discard::CodecNotNegotiated)
+    }
+}
+
+/// How a stream's packets are dressed. They are numbered on the transport only if each of them is repaired as RTX: the same
+/// packet again would need the same number, for which another packet has been sent since.
+fn form(media: &Media, source: &Ssrcs) -> Form {
+    let has_rtx = |format: &Format| format.rtx.and_then(NonZeroU8::new).is_some();
+    let is_reported = media.formats.iter().any(|format| format.feedback.transport_cc);
+    if is_reported && source.rtx.is_some() && media.formats.iter().all(has_rtx) {
+        Form::numbered(&media.extensions, &media.mid)
+    } else {
+        Form::new(&media.extensions, &media.mid)
     }
 }

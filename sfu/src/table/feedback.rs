@@ -1,8 +1,10 @@
 //! RTCP in both directions: what publishers report, what viewers miss and wish for.
 
+use std::time::Duration;
+
 use tidewire_core::count::{Counter, Discard};
 use tidewire_core::machine::{Datagram, Egress};
-use tidewire_core::rtcp::{self, Packet, TransportFeedback};
+use tidewire_core::rtcp::{self, Packet, Reports, TransportFeedback};
 use tidewire_core::time::Instant;
 
 use super::SessionTable;
@@ -48,9 +50,9 @@ impl SessionTable {
                 let Some(Role::Downstream(downstream)) = self.connections.at_mut(slot).map(|one| &mut one.role) else {
                     return;
                 };
-                for report in reports.clone() {
-                    downstream.read_report(now, &report);
-                }
+                let round_trips = reports.clone().filter_map(|report| downstream.read_report(now, &report));
+                let round_trip = round_trips.last();
+                self.note_reports(slot, round_trip, reports.clone());
             }
             Packet::Nack { media, lost } => self.repair(now, slot, *media, lost.clone(), egress),
             Packet::PictureLoss { media } => self.wish(now, slot, *media),
@@ -62,18 +64,31 @@ impl SessionTable {
             Packet::TransportWide(feedback) => self.hear_transport(now, slot, feedback),
             Packet::Estimate { bits_per_second } => {
                 if let Some(delivery) = self.deliveries.at_mut(slot) {
-                    delivery.estimate_bps = Some(*bits_per_second);
+                    delivery.estimate.on_remb(now, *bits_per_second);
                     self.tally.count(Counter::EstimatesReceived);
                 }
             }
             // A viewer's goodbye says nothing that its consent does not say better.
-            Packet::Goodbye { .. } | Packet::Other => {}
+            Packet::Goodbye { .. } | Packet::Answers { .. } | Packet::Other => {}
+        }
+    }
+
+    /// What reception reports say of the path, for the estimate of what it carries.
+    fn note_reports(&mut self, slot: u32, round_trip: Option<Duration>, reports: Reports<'_>) {
+        let Some(delivery) = self.deliveries.at_mut(slot) else { return };
+        if let Some(round_trip) = round_trip {
+            delivery.estimate.on_round_trip(round_trip);
+        }
+        if let Some(fraction_lost) = reports.map(|report| report.fraction_lost).max() {
+            delivery.estimate.on_loss_report(fraction_lost);
         }
     }
 
     fn hear_transport(&mut self, now: Instant, slot: u32, feedback: &TransportFeedback<'_>) {
-        let Some(delivery) = self.deliveries.at_mut(slot) else { return };
-        match delivery.hear(now, feedback) {
+        let (Some(delivery), Some(connection)) = (self.deliveries.at_mut(slot), self.connections.at_mut(slot)) else {
+            return;
+        };
+        match delivery.hear(now, feedback, connection.departures.as_deref_mut()) {
             Ok(()) => {
                 self.tally.count(Counter::TransportFeedbackReceived);
                 self.tally.add(Counter::TransportFeedbackStatuses, feedback.status_count.into());
@@ -112,6 +127,9 @@ impl SessionTable {
     /// A viewer's decoder needs a key frame of what it gets as `media`.
     fn wish(&mut self, now: Instant, slot: u32, media: u32) {
         self.tally.count(Counter::KeyFrameRequestsReceived);
+        if let Some(Role::Downstream(downstream)) = self.connections.at_mut(slot).map(|one| &mut one.role) {
+            downstream.note_key_frame_request(media);
+        }
         match self.track_behind(slot, media) {
             Some(key) => self.want_key_frame(now, key.upstream(), key.track()),
             None => self.tally.discard(Discard::UnknownSsrc),

@@ -12,9 +12,11 @@ use tidewire_core::negotiate::{Agreement, Credentials};
 use tidewire_core::time::Instant;
 
 use super::SessionTable;
+use crate::arrivals::Arrivals;
 use crate::command::{Carried, Event, OpenDownstream, OpenUpstream, PublicationId, SessionId};
 use crate::connection::{Connection, Role};
 use crate::delivery::Delivery;
+use crate::departures::Departures;
 use crate::downstream::{Downstream, Stream};
 use crate::session::Session;
 use crate::upstream::{TrackKey, Upstream};
@@ -27,6 +29,9 @@ impl SessionTable {
             return;
         }
         let ssrc = self.random.next_u32();
+        if let Some(arrivals) = Arrivals::agreed(&open.agreement.media, ssrc) {
+            self.arrivals.put(slot, arrivals);
+        }
         let upstream = Upstream::new(now, open.session, open.publication, &open.agreement.media, ssrc);
         self.upstreams.put(slot, upstream);
         self.session(open.session).publish(open.publication, slot);
@@ -39,6 +44,7 @@ impl SessionTable {
         let role = Role::Downstream(Box::new(downstream));
         if self.open(now, open.connection, (open.local, open.remote), open.fingerprint, role) {
             self.deliveries.put(open.connection.slot, Delivery::default());
+            self.claim_departures(open.connection.slot);
             self.watch(now, open.connection.slot, open.session, &publications);
         }
     }
@@ -65,6 +71,7 @@ impl SessionTable {
             way.say_goodbye(&ended);
         }
         let has_keys = connection.protection.is_some();
+        self.claim_departures(id.slot);
         for publication in left {
             self.session(session).unwatch(publication, id.slot);
         }
@@ -73,6 +80,15 @@ impl SessionTable {
             self.want_starving(now, id.slot, egress);
         }
         self.drop_if_empty(session);
+    }
+
+    /// Whoever reports on its transport has what leaves remembered from the first stream on that is numbered.
+    fn claim_departures(&mut self, slot: u32) {
+        let Some(connection) = self.connections.at_mut(slot) else { return };
+        let Role::Downstream(downstream) = &connection.role else { return };
+        if connection.departures.is_none() && downstream.is_numbered() {
+            connection.departures = Some(Departures::new());
+        }
     }
 
     /// Keys are in: a viewer is served from now on, and its key frame is asked for at once.
@@ -110,6 +126,7 @@ impl SessionTable {
         if let Some((mut way, Role::Downstream(downstream))) = connection.way(now, egress) {
             downstream.say_goodbye(&mut way);
         }
+        self.observations.take(id.slot);
         for path in connection.ice.paths() {
             self.paths.unbind(&path, id.slot);
         }
@@ -200,6 +217,7 @@ impl SessionTable {
             protection: None,
             early_media: false,
             role,
+            departures: None,
             consent: None,
         };
         self.connections.put(id.slot, connection);
@@ -225,6 +243,7 @@ impl SessionTable {
     }
 
     fn unpublish(&mut self, slot: u32) {
+        self.arrivals.take(slot);
         let Some(upstream) = self.upstreams.take(slot) else { return };
         let Some(session) = self.sessions.at_mut(upstream.session.0) else { return };
         session.fan_out.forget(slot);

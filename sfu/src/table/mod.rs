@@ -1,11 +1,14 @@
 //! The table of a shard's connections, sessions and upstreams: the pure machine behind its sockets.
 //!
-//! Parts in their own files: `receive` takes datagrams, `feedback` reads RTCP, `lifecycle` opens, connects and closes,
-//! `layers` has viewers choose, `slots` is where connections live. This file holds the state and the order of things in a turn.
+//! Parts in their own files: `receive` takes datagrams, `arrivals` tells publishers of them, `feedback` reads RTCP, `lifecycle`
+//! opens, connects and closes, `layers` has viewers choose, `slots` is where connections live. This file holds the state and the
+//! order of things in a turn.
 
+mod arrivals;
 mod feedback;
 mod layers;
 mod lifecycle;
+mod observation;
 mod receive;
 pub(crate) mod slots;
 
@@ -21,7 +24,9 @@ use tidewire_core::random::Seeded;
 use tidewire_core::rtcp::Writer;
 use tidewire_core::time::Instant;
 
+use self::observation::Observation;
 use self::slots::Slots;
+use crate::arrivals::Arrivals;
 use crate::command::{Command, Event, SessionId};
 use crate::connection::Connection;
 use crate::delivery::Delivery;
@@ -53,6 +58,10 @@ pub struct SessionTable {
     ufrags: Ufrags,
     connections: Slots<Connection>,
     upstreams: Slots<Upstream>,
+    /// When publishers' packets arrived, under their connections' slots.
+    arrivals: Slots<Arrivals>,
+    /// Of connections that are observed.
+    observations: Slots<Box<Observation>>,
     /// What viewers report, under their connections' slots.
     deliveries: Slots<Delivery>,
     sessions: Slots<Session>,
@@ -80,6 +89,8 @@ impl SessionTable {
             ufrags: Ufrags::new(&config.secret),
             connections: Slots::default(),
             upstreams: Slots::default(),
+            arrivals: Slots::default(),
+            observations: Slots::default(),
             deliveries: Slots::default(),
             sessions: Slots::default(),
             paths: PathIndex::new(random.next_u64()),
@@ -191,7 +202,7 @@ impl Machine for SessionTable {
                 self.change_downstream(now, connection, &ended, begun, egress);
             }
             Command::Prefer { connection, wishes } => self.prefer(now, connection, &wishes, egress),
-            Command::Observe { .. } => {}
+            Command::Observe { connection, seconds } => self.observe(now, connection, seconds),
             Command::Restart { connection, local, remote } => {
                 if let Some(connection) = self.connection(connection) {
                     connection.ice.restart(local, remote);
@@ -216,7 +227,9 @@ impl Machine for SessionTable {
         while let Some((at, timer)) = self.timers.pop(now) {
             match timer.reason {
                 Reason::Consent => self.consent_timeout(now, at, timer.connection, egress),
+                Reason::Arrivals => self.arrivals_timeout(now, at, timer.connection, egress),
                 Reason::Feedback => self.feedback_timeout(now, at, timer.connection, egress),
+                Reason::Observation => self.observation_timeout(now, at, timer.connection),
                 Reason::Review => self.review_timeout(now, at, timer.connection),
             }
         }

@@ -84,9 +84,10 @@ impl SessionTable {
         let slot = self.slot_of(&datagram.path)?;
         let connection = self.connections.at_mut(slot).ok_or(Discard::UnknownSource)?;
         let packet = connection.unprotect(datagram.bytes)?;
-        let upstream = self.upstreams.at_mut(slot).ok_or(Discard::NotSending)?;
+        let (id, arrival) = (connection.id, datagram.arrival.min(now));
         let bytes = datagram.bytes.get(..packet.len).ok_or(Discard::RtpMalformed)?;
-        let arrival = datagram.arrival.min(now);
+        self.note_arrival(id, arrival, &packet.header, bytes);
+        let upstream = self.upstreams.at_mut(slot).ok_or(Discard::NotSending)?;
         let accepted = upstream.accept(arrival, &packet.header, packet.index, bytes, &mut self.tally)?;
         let session = upstream.session;
         if upstream.take_changed() {

@@ -9,11 +9,13 @@ mod section;
 mod sources;
 mod track;
 mod meter;
+mod account;
 mod key_frames;
 mod reception;
 mod demand;
 
 use std::num::NonZeroU32;
+use std::time::Duration;
 
 use arrayvec::ArrayVec;
 use tidewire_core::codec::{Kind, Target};
@@ -23,9 +25,9 @@ use tidewire_core::id::Label;
 use tidewire_core::limits::ENCODINGS_MAX;
 use tidewire_core::message::quality::EncodingDemand;
 use tidewire_core::negotiate::Media;
-use tidewire_core::rtcp::{Packet, Writer};
+use tidewire_core::rtcp::{Answers, Packet, Writer};
 use tidewire_core::rtp::{self, Header};
-use tidewire_core::time::Instant;
+use tidewire_core::time::{Instant, Ntp};
 
 pub(crate) use self::demand::{Demand, NO_LIMIT};
 pub(crate) use self::section::Section;
@@ -99,6 +101,8 @@ pub(crate) struct Upstream {
     /// The SSRC under which this server sends feedback.
     ssrc: u32,
     next_report: Instant,
+    /// The publisher's round trip, as it said last how long it held a reference time.
+    pub(crate) round_trip: Option<Duration>,
     pub(crate) armed: Armed,
     pub(crate) review: Review,
 }
@@ -147,6 +151,7 @@ impl Upstream {
             changed: false,
             ssrc,
             next_report: now + track::REPORT_INTERVAL,
+            round_trip: None,
             armed: None,
             review: Review::default(),
         };
@@ -269,11 +274,20 @@ impl Upstream {
 
     /// Reads what the publisher reports; returns the track whose sender report is new.
     pub(crate) fn read_rtcp(&mut self, packet: &Packet<'_>, now: Instant) -> Option<u8> {
+        if let Packet::Answers { answers } = packet {
+            self.round_trip = self.round_trip_of(now, answers.clone()).or(self.round_trip);
+        }
         let Packet::SenderReport { ssrc, info, .. } = packet else { return None };
         let origin = self.sources.of(*ssrc).filter(|origin| origin.role == Role::Primary)?;
         let track = self.tracks.get_mut(usize::from(origin.track))?;
         track.report = Some(SenderReport { info: *info, arrival: now });
         Some(origin.track)
+    }
+
+    fn round_trip_of(&self, now: Instant, answers: Answers<'_>) -> Option<Duration> {
+        let mut to_us = answers.filter(|held| held.ssrc == self.ssrc);
+        let round_trip = to_us.find_map(|held| held.round_trip(Ntp::of(now)))?;
+        Some(Duration::from_micros(u64::from(round_trip) * 1_000_000 >> 16))
     }
 
     /// A viewer of `track` cannot go on without a key frame.
@@ -303,6 +317,9 @@ impl Upstream {
         }
         writer.receiver_report(self.ssrc, &reports);
         writer.canonical_name(self.ssrc, cname);
+        if reports_due {
+            writer.reference_time(self.ssrc, Ntp::of(now));
+        }
         for track in &mut self.tracks {
             if let Some(section) = self.sections.get(usize::from(track.section)) {
                 track.write_feedback(now, section, self.ssrc, writer, tally);

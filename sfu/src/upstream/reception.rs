@@ -32,6 +32,16 @@ impl Reception {
         }
     }
 
+    /// Packets that there were, and how many of them did not come by themselves.
+    pub(super) fn counts(&self) -> (u64, u64) {
+        let expected = self.first.map_or(0, |first| self.highest - first + 1);
+        (expected, expected.saturating_sub(self.received))
+    }
+
+    pub(super) fn jitter_ms(&self, clock_rate: u32) -> u32 {
+        ((self.jitter_x16 >> 4) * 1000).checked_div(clock_rate.into()).unwrap_or(0) as u32
+    }
+
     /// The report block since the last one; nothing before the first packet. `last` is the publisher's latest sender
     /// report: the middle of its NTP time, and when it came.
     pub(super) fn report(&mut self, now: Instant, ssrc: u32, last: Option<(u32, Instant)>) -> Option<Report> {

@@ -20,6 +20,7 @@ use tidewire_core::rtcp::{Report, SenderInfo, Writer};
 use tidewire_core::rtp::Header;
 use tidewire_core::time::Instant;
 
+use super::account::Traffic;
 use super::key_frames::KeyFrames;
 use super::meter::Meter;
 use super::reception::Reception;
@@ -76,8 +77,9 @@ pub(crate) struct Track {
     /// The timestamp of the last key frame, by which its other packets are known.
     key_frame_at: Option<u32>,
     last_arrival: Instant,
-    gaps: Gaps,
-    reception: Reception,
+    pub(super) gaps: Gaps,
+    pub(super) reception: Reception,
+    pub(super) traffic: Traffic,
     layering: Option<Layering>,
     targets: ArrayVec<Target, TARGETS_MAX>,
     meter: Meter,
@@ -121,6 +123,7 @@ impl Track {
             last_arrival: Instant::ORIGIN,
             gaps: Gaps::default(),
             reception: Reception::default(),
+            traffic: Traffic::default(),
             layering: None,
             targets: ArrayVec::from_iter([Target::default()]),
             meter: Meter::default(),
@@ -168,6 +171,7 @@ impl Track {
                 return false;
             }
             self.epoch += 1;
+            self.close_account();
             self.ring = RetransmissionRing::empty();
             self.levelled_up_to = 0;
             self.gaps = Gaps::default();
@@ -196,6 +200,8 @@ impl Track {
         let payload = header.payload(packet)?;
         self.last_arrival = now;
         self.frames_missed = 0;
+        self.traffic.packets += 1;
+        self.traffic.bytes += payload.len() as u64;
         self.reception.record(now, index, header.timestamp, format.spec.clock_rate);
         let taken = self.store(now, section, format, index, header, packet, payload)?;
         let returned = !std::mem::replace(&mut self.is_sent, true);
@@ -216,7 +222,9 @@ impl Track {
         if !self.gaps.lacks(sequence) {
             return Err(Discard::RtxUseless);
         }
-        self.store(now, section, format, sequence, header, packet, payload)
+        let taken = self.store(now, section, format, sequence, header, packet, payload)?;
+        self.traffic.repaired += 1;
+        Ok(taken)
     }
 
     /// A sibling has begun a frame. Returns whether this one is found not to be sent any longer.
@@ -252,6 +260,7 @@ impl Track {
         }
         if let Some(sequence) = self.key_frames.ask(now) {
             tally.count(Counter::KeyFrameRequestsSent);
+            self.traffic.key_frame_requests += 1;
             if section.formats.iter().any(|format| format.feedback.pli) {
                 writer.picture_loss(sender, media);
             } else {

@@ -3,6 +3,7 @@
 
 mod abuse;
 mod call;
+mod feedback_abuse;
 mod forwarding;
 mod guest;
 mod layers;
@@ -11,4 +12,5 @@ mod meeting;
 mod network;
 mod nonces;
 mod overload;
+mod statistics;
 mod studio;
