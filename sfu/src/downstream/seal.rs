@@ -18,6 +18,7 @@ use super::Way;
 use super::course::{Mapped, fields};
 use super::stream::Stream;
 use super::trail::Leg;
+use crate::departures::Departures;
 
 /// RFC 3550 5.1: one byte of padding, which counts itself.
 const PADDING: [u8; 1] = [1];
@@ -80,9 +81,10 @@ impl Stream {
         let tail_len = packet.body.len() + way.outbound.rtp_overhead();
         let out = way.egress.reserve(&way.path, HEADER_LEN_MAX + tail_len).ok_or(Discard::EgressFull)?;
         let header_len = self.write_header(fields, packet.extensions, out)?;
+        Departures::number(way.departures.as_deref(), &self.form, out);
         let out = out.get_mut(..header_len + tail_len).ok_or(Discard::TooLarge)?;
         let len = way.outbound.seal_rtp(outgoing, header_len, packet.body, out)?;
-        way.egress.commit(len);
+        way.commit(&self.form, len);
         Ok(len)
     }
 
@@ -95,9 +97,10 @@ impl Stream {
         let tail_len = packet.body.len() + way.outbound.rtp_overhead();
         let out = way.egress.reserve(&way.path, HEADER_LEN_MAX + tail_len).ok_or(Discard::EgressFull)?;
         let header_len = self.write_renumbered(numbered, &numbered.fields, (&[], packet.body), packet, out)?;
+        Departures::number(way.departures.as_deref(), &self.form, out);
         let out = out.get_mut(..header_len + tail_len).ok_or(Discard::TooLarge)?;
         let len = way.outbound.seal_rtp_in_place(numbered.sequence, header_len, packet.body.len(), out)?;
-        way.egress.commit(len);
+        way.commit(&self.form, len);
         Ok(len)
     }
 
@@ -119,15 +122,16 @@ impl Stream {
         let fields = Fields { payload_type, ssrc, sequence: self.rtx_next as u16, padded: false, ..original.fields };
         let osn = (original.sequence as u16).to_be_bytes();
         let header_len = self.write_renumbered(original, &fields, (&osn, payload), &again, out)?;
+        Departures::number(way.departures.as_deref(), &self.form, out);
         let out = out.get_mut(..header_len + body_len + overhead).ok_or(Discard::TooLarge)?;
         let len = way.outbound.seal_rtp_in_place(self.rtx_next, header_len, body_len, out)?;
         self.rtx_next += 1;
-        way.egress.commit(len);
+        way.commit(&self.form, len);
         Ok(())
     }
 
     /// Writes a header, what is to lie between, and the body, with the descriptors' numbers shifted; returns the header's
-    /// length. The dependency descriptor is shifted on its way, in a copy of the extensions.
+    /// length. The header comes first, and once: its front is written in one piece that may reach beyond it.
     fn write_renumbered(
         &self,
         numbered: &Numbered,
@@ -136,24 +140,18 @@ impl Stream {
         packet: &Stored<'_>,
         out: &mut [u8],
     ) -> Result<usize, Discard> {
-        let header_len = self.write_header(fields, packet.extensions, out)?;
+        let mut copy = [0; BLOCK_LEN_MAX];
+        let extensions = shifted(numbered, packet.extensions, &mut copy)?;
+        let header_len = self.write_header(fields, extensions, out)?;
         let rest = out.get_mut(header_len..).ok_or(Discard::TooLarge)?;
         let (front, rest) = rest.split_at_mut_checked(between.len()).ok_or(Discard::TooLarge)?;
         front.copy_from_slice(between);
         rest.get_mut(..body.len()).ok_or(Discard::TooLarge)?.copy_from_slice(body);
-        if numbered.shift == Shift::NONE {
-            return Ok(header_len);
-        }
-        let payload = rest.get_mut(..packet.payload.len()).ok_or(Discard::TooLarge)?;
-        let Some(place) = rebuild::place_of(packet.extensions, Extension::DependencyDescriptor) else {
+        if numbered.shift != Shift::NONE {
+            let payload = rest.get_mut(..packet.payload.len()).ok_or(Discard::TooLarge)?;
             codec::renumber(numbered.codec, payload, None, numbered.shift);
-            return Ok(header_len);
-        };
-        let mut copy = [0; BLOCK_LEN_MAX];
-        let block = copy.get_mut(..packet.extensions.len()).ok_or(Discard::TooLarge)?;
-        block.copy_from_slice(packet.extensions);
-        codec::renumber(numbered.codec, payload, block.get_mut(place), numbered.shift);
-        self.write_header(fields, block, out)
+        }
+        Ok(header_len)
     }
 
     /// Writes a packet's header with this viewer's extension ids; returns its length.
@@ -161,4 +159,18 @@ impl Stream {
     fn write_header(&self, fields: &Fields, extensions: &[u8], out: &mut [u8]) -> Result<usize, Discard> {
         self.form.write(fields, extensions, out).ok_or(Discard::TooLarge)
     }
+}
+
+/// The extensions with the dependency descriptor's number shifted: in a copy, where there is one to shift.
+fn shifted<'a>(
+    numbered: &Numbered,
+    extensions: &'a [u8],
+    copy: &'a mut [u8; BLOCK_LEN_MAX],
+) -> Result<&'a [u8], Discard> {
+    let place = rebuild::place_of(extensions, Extension::DependencyDescriptor);
+    let Some(place) = place.filter(|_| numbered.shift != Shift::NONE) else { return Ok(extensions) };
+    let block = copy.get_mut(..extensions.len()).ok_or(Discard::TooLarge)?;
+    block.copy_from_slice(extensions);
+    codec::renumber(numbered.codec, &mut [], block.get_mut(place), numbered.shift);
+    Ok(block)
 }
