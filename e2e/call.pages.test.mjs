@@ -152,6 +152,42 @@ describe("the call page", () => {
     assert.deepEqual(browser.faults(), []);
   });
 
+  test("whoever was there first, then whoever is picked, is large, by click and by keys", async () => {
+    const [ada, grace, hedy] = await gather("spotlight", "Ada", "Grace", "Hedy");
+    const large = (person, name) => until(`${person.name} sees ${name ?? "nobody"} large`, async () => (await person.tiles()).find(({ isSpot }) => isSpot)?.name === name);
+    await grace.press("view");
+    await large(grace, "Ada");
+    await grace.page.click(".tile:not([data-spot], [data-mine])");
+    await large(grace, "Hedy");
+    await grace.picture("call-spotlight");
+    await grace.key("n");
+    await large(grace, "Grace (you)");
+    await grace.key("n");
+    await large(grace, "Ada");
+    await grace.key("l");
+    await large(grace, undefined);
+    await hedy.key("l");
+    await large(hedy, "Ada");
+    for (const person of [ada, grace, hedy]) await person.seesAllOfIt();
+    await hedy.watches("Grace");
+    await hedy.picture("call-spotlight-phone");
+    assert.deepEqual(browser.faults(), []);
+  });
+
+  test("the panel says what was asked for and what is wanted", async () => {
+    const [ada, grace] = await gather("explained", "Ada", "Grace");
+    const explained = (text) => until(text, async () => (await grace.page.textContent("#explanation")).includes(text));
+    await grace.page.click(".tile:not([data-mine]) .bars");
+    await explained("What was chosen for you");
+    await explained("Asked for");
+    await grace.picture("call-explained");
+    assert.match(await grace.page.textContent("#explanation"), /Asked for\d+ × \d+/);
+    await ada.page.click("#view");
+    await ada.page.evaluate(() => document.querySelector(".tile[data-mine] .bars").click());
+    await until("what is wanted", async () => /What is wanted of you/.test(await ada.page.textContent("#explanation")));
+    assert.deepEqual(browser.faults(), []);
+  });
+
   test("a token that is none is explained where it can be mended", async () => {
     const ada = await arrive("Ada");
     await ada.goto("/call#refused&token=no.token.atall");

@@ -1,10 +1,14 @@
 //! Lists the files of the SDK and of the pages, so that they are built into the program.
 //!
-//! Writes one table, in order of path: where a file is served, and its bytes. A directory that is not there adds nothing.
+//! Writes one table, in order of path: where a file is served, and its bytes. The SDK's own files are copied without their
+//! comments, which stay in the repository and in the types. A directory that is not there adds nothing.
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::{env, fs, io};
+
+#[path = "src/page/bare.rs"]
+mod bare;
 
 fn main() -> io::Result<()> {
     let here = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").ok_or(io::ErrorKind::NotFound)?);
@@ -16,13 +20,14 @@ fn main() -> io::Result<()> {
         list(&source, served, &mut files)?;
     }
     files.sort();
+    let out = PathBuf::from(env::var_os("OUT_DIR").ok_or(io::ErrorKind::NotFound)?);
     let mut table = String::from("pub(super) const FILES: &[(&str, &[u8])] = &[\n");
     for (served, path) in files {
+        let path = if is_of_sdk(&served) { stripped(&path, &out.join(&served))? } else { path };
         // Writing into a string cannot fail.
         _ = writeln!(table, "    ({served:?}, include_bytes!({:?})),", path.display().to_string());
     }
     table.push_str("];\n");
-    let out = PathBuf::from(env::var_os("OUT_DIR").ok_or(io::ErrorKind::NotFound)?);
     fs::write(out.join("files.rs"), table)
 }
 
@@ -36,6 +41,17 @@ fn list(source: &Path, served: &str, files: &mut Vec<(String, PathBuf)>) -> io::
         }
     }
     Ok(())
+}
+
+fn is_of_sdk(served: &str) -> bool {
+    served.starts_with("sdk/") && served.ends_with(".js")
+}
+
+/// A copy without comments.
+fn stripped(source: &Path, copy: &Path) -> io::Result<PathBuf> {
+    fs::create_dir_all(copy.parent().ok_or(io::ErrorKind::NotFound)?)?;
+    fs::write(copy, bare::bare(&fs::read_to_string(source)?))?;
+    Ok(copy.to_owned())
 }
 
 /// Where files are served, and where they stand.

@@ -258,6 +258,8 @@ export interface ChannelEvents {
   /** Precedes `left`. */
   kicked: { by: string };
   left: { reason: ChannelEnd };
+  /** Others speak than before. `speakers` as in `channel.speakers`. */
+  speakers: { speakers: readonly string[] };
   /** This page did not read for too long: so many messages are lost. Members and upstreams are up to date again. */
   lost: { messages: number; events: number };
   /** Something is published by this client from now on, or is not any more. */
@@ -273,9 +275,93 @@ export interface PublishOptions {
   content?: Content;
   /** In order of preference, as "VP8" or "H264"; those that are not named come last. */
   codecs?: string[];
-  /** Of video, in bits a second. */
+  /** Of video, all its encodings together, in bits a second. */
+  maxBitrate?: number;
+  /**
+   * Whether the video is sent in several sizes, so that each viewer gets one that fits. By default a camera is: in three
+   * from 960 x 540 pixels on (`q`, `h`, `f`: a quarter, half and all of the width), in two from 480 x 270 on (`h`, `f`);
+   * of smaller pictures Chromium would leave out the largest. A screen is not, since what is small of it cannot be read.
+   * Or the encodings themselves, four at most, each with its `rid`.
+   */
+  simulcast?: boolean | EncodingParameters[];
+  /**
+   * Layers within one encoding, as "L3T3_KEY", where codec and browser have them (VP9 and AV1 in Chromium; name the codec
+   * first in `codecs`). Without simulcast then, unless that is asked for too.
+   */
+  scalabilityMode?: string;
+}
+
+/** The browser's own, with what its types do not know yet. */
+export interface EncodingParameters extends RTCRtpEncodingParameters {
+  /** A size that the picture is to fit into, instead of `scaleResolutionDownBy`. */
+  scaleResolutionDownTo?: { maxWidth: number; maxHeight: number };
+  scalabilityMode?: string;
+}
+
+/** One of the encodings in which a video is sent. */
+export interface VideoEncoding {
+  /** Its RID; none where there is one alone. */
+  readonly encoding?: string;
+  /** By how much its picture is smaller than the source's. */
+  readonly scale: number;
+  readonly scalabilityMode?: string;
+  readonly maxBitrate?: number;
+  /** Whether it is sent; the browser may hold it back all the same when processor or network are too slow. */
+  readonly active: boolean;
+  /**
+   * Why: somebody wants it, nobody does, or the server has not said yet; `disabled` when the page said so, or when the
+   * track of now is too small for so many.
+   */
+  readonly reason: "wanted" | "unwanted" | "unknown" | "disabled";
+  /** The highest layers that anybody wants; none where nobody sets a limit. */
+  readonly spatial?: number;
+  readonly temporal?: number;
+}
+
+/** What is asked for of a video. Whatever is left out sets no limit; all that is said holds together. */
+export interface Wish {
+  /** Nothing at all, for as long as this is so. Sound goes on. */
+  paused?: boolean;
+  /** The size of the picture on the screen, in its pixels: nothing larger than needed is sent. */
+  width?: number;
+  height?: number;
+  /** This simulcast encoding, by its RID, as long as it is sent; the nearest one otherwise. */
+  encoding?: string;
+  /** No layer above these. */
+  spatial?: number;
+  temporal?: number;
+  /** In bits a second. */
   maxBitrate?: number;
 }
+
+/** What comes of a video at present. */
+export interface Layer {
+  /** The simulcast encoding, where there are several. */
+  readonly encoding?: string;
+  /** The highest layers that are sent, counted from 0. */
+  readonly spatial: number;
+  readonly temporal: number;
+  /** The size of its pictures, where the server knows it. */
+  readonly width?: number;
+  readonly height?: number;
+}
+
+/** Why it is this layer that comes. */
+export type LayerReason =
+  /** It is the best that there is. */
+  | "best"
+  /** It is shown no larger than this. */
+  | "size"
+  /** The page named it, or a highest layer. */
+  | "wished"
+  /** The bitrate allows no more. */
+  | "bitrate"
+  /** A better one is not sent at present. */
+  | "notSent"
+  /** A better one was asked for, and waits for a picture that a decoder can begin with. */
+  | "waiting"
+  /** The page paused it, or shows it nowhere. */
+  | "paused";
 
 /** What of an upstream is wanted; by default all. */
 export interface Wanted {
@@ -296,6 +382,8 @@ export class Channel extends Emitter<ChannelEvents> {
   readonly members: ReadonlyMap<string, Member>;
   /** Everybody else's media, by upstream. */
   readonly upstreams: ReadonlyMap<string, RemoteUpstream>;
+  /** Who speaks, the active speaker first: names of upstreams, this client's own among them. Empty while it is quiet. */
+  readonly speakers: readonly string[];
   /** What this client publishes. */
   readonly published: ReadonlySet<Upstream>;
   /** What this client watches or waits for. */
@@ -335,6 +423,8 @@ export type ConnectionState = "connecting" | "live" | "interrupted" | "closed";
 
 export interface ConnectionEvents {
   state: { state: ConnectionState; since: number; reason?: CloseReason };
+  /** A second as the server saw it; only while something observes. */
+  statistics: { statistics: ServerStatistics };
 }
 
 /** What an upstream and a downstream have in common. */
@@ -348,11 +438,15 @@ export class Connection<E extends ConnectionEvents = ConnectionEvents> extends E
   readonly peer: RTCPeerConnection | null;
   /** What has gone on since the last report. Calls within one second share a report. */
   stats(): Promise<ConnectionStats>;
+  /** Tells `listener` each second how the server sees this connection, until it is taken off. */
+  observe(listener: (statistics: ServerStatistics) => void): Off;
 }
 
 export interface UpstreamEvents extends ConnectionEvents {
   /** What this upstream says of itself has changed. */
   updated: { audioMuted: boolean; videoMuted: boolean; content: Content; tag?: string };
+  /** What is wanted of its video has changed, and with it what is sent. */
+  encodings: { encodings: VideoEncoding[] };
 }
 
 /** Media of this client's in a channel. */
@@ -366,6 +460,8 @@ export class Upstream extends Connection<UpstreamEvents> {
   readonly tag?: string;
   readonly audioMuted: boolean;
   readonly videoMuted: boolean;
+  /** In which encodings its video is sent, and why. What nobody wants is switched off, and back on when somebody does. */
+  readonly encodings: VideoEncoding[];
   /** Stops or goes on sending, and tells the others. The same as `media.mute`. */
   mute(muted: { audio?: boolean; video?: boolean }): void;
   /** Tells the others what it is now. */
@@ -396,6 +492,8 @@ export interface RemoteMediaEvents {
   track: { kind: "audio" | "video"; track: MediaStreamTrack | null };
   /** What its owner says of it has changed, or it is another's now; null while nobody publishes. */
   upstream: { upstream: RemoteUpstream | null };
+  /** Another layer of the video comes, or this one for another reason. */
+  layer: { layer: Layer; reason: LayerReason };
 }
 
 /** Media of somebody else's. */
@@ -417,8 +515,20 @@ export class RemoteMedia extends Emitter<RemoteMediaEvents> {
   readonly wanted: Readonly<Required<Wanted>>;
   /** How loud it is right now. Cheap enough to be read for every picture. */
   readonly level: number;
-  /** Changes what is wanted of it, as `{ video: false }` while its tile is hidden. */
+  /** What the server is asked for: what `prefer` said, beside what the elements need that it is attached to. */
+  readonly wish: Wish;
+  /** What comes of the video, and why; null while there is none. */
+  readonly layer: Layer | null;
+  readonly reason: LayerReason | null;
+  /** Changes what is wanted of it: a kind that is not wanted has no track. For a tile that is hidden, `attach` is enough. */
   want(wanted: Wanted): void;
+  /** Asks for this of the video, instead of what was said before. Goes before what attached elements need. */
+  prefer(wish: Wish): void;
+  /**
+   * Shows it in an element, and asks for no more than that shows: by its size on the screen, and nothing while it is out of
+   * sight. Whoever is taken off leaves the element's `srcObject` as it is.
+   */
+  attach(element: HTMLVideoElement): Off;
   /** Its part of the connection's report; null while it has no track. */
   stats(): Promise<ConnectionStats | null>;
   /** Stops watching. */
@@ -451,6 +561,8 @@ export interface TrackStats {
   direction: "sent" | "received";
   /** The section of the connection's description that it goes by. */
   mid: string;
+  /** Of a video that is sent in several encodings: which. */
+  encoding: string | null;
   /** As "VP8" or "opus". */
   codec: string | null;
   /** Bits a second. */
@@ -469,6 +581,35 @@ export interface TrackStats {
   /** Why the encoder sends less than it might: "cpu", "bandwidth", "other"; null for no reason. */
   limitedBy: string | null;
   quality: Quality;
+}
+
+/** How a connection fared in the last second, as the server saw it. */
+export interface ServerStatistics {
+  /** Of the path, from 0 to 1: loss, round trip, jitter. */
+  networkQuality: number;
+  /** Of what is seen and heard, from 0 to 1: what arrives in time, against what was sent. */
+  mediaQuality: number;
+  roundTripMs?: number;
+  /** What the path is thought to carry; none before anything is known. */
+  estimateBps?: number;
+  streams: StreamStatistics[];
+}
+
+/** One stream: of an upstream, as it came; of a downstream, as it was sent and reported. Counts are since the beginning. */
+export interface StreamStatistics {
+  mid: string;
+  kind: "audio" | "video";
+  encoding?: string;
+  bitrateBps: number;
+  packets: number;
+  bytes: number;
+  /** Packets that never arrived, and those that were asked for again. */
+  lost: number;
+  repaired: number;
+  /** Thousandths of the last second's packets that did not arrive at once. */
+  lossThousandths: number;
+  jitterMs: number;
+  keyFrameRequests: number;
 }
 
 /** How good it is, from 0 to 1. The worst part decides. */

@@ -27,11 +27,16 @@ export class Firefox {
     return firefox;
   }
 
-  /** A new client of `server` in `channel`, on a page of another origin. */
-  async client(server, channel) {
+  /** A new tab with nothing in it, whose errors are remembered. */
+  async tab() {
     const page = await this.#browser.newPage();
     page.on("pageerror", (error) => this.#faults.push(error.stack ?? error.message));
-    return Client.on(page, this.#pages, server, channel);
+    return page;
+  }
+
+  /** A new client of `server` in `channel`, on a page of another origin. */
+  async client(server, channel) {
+    return Client.on(await this.tab(), this.#pages, server, channel);
   }
 
   /** What went wrong on pages since the last call. */

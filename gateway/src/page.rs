@@ -1,7 +1,7 @@
 //! The pages and the SDK: static files, built into the program.
 //!
 //! The pages are clients like any other. They load nothing from elsewhere, and say so to the browser. `/sdk/` serves the
-//! SDK as it stands in the repository, `/pages/` what the pages are made of; a page itself has a path of its own.
+//! SDK as it stands in the repository but for its comments, `/pages/` what the pages are made of; a page itself has a path of its own.
 
 use axum::Router;
 use axum::extract::Path;
@@ -11,6 +11,9 @@ use axum::routing::get;
 
 use crate::hall::refuse;
 use crate::problem::Code;
+
+#[cfg(test)]
+mod bare;
 
 mod files {
     include!(concat!(env!("OUT_DIR"), "/files.rs"));

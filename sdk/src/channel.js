@@ -17,6 +17,7 @@ export class Channel extends Emitter {
   #rights;
   #members;
   #upstreams;
+  #speakers;
   #published = new Set();
   #watched = new Set();
   #downstream = null;
@@ -30,6 +31,7 @@ export class Channel extends Emitter {
     this.#rights = snapshot.rights;
     this.#members = byId(snapshot.members, "clientId");
     this.#upstreams = byId(snapshot.upstreams, "upstream");
+    this.#speakers = snapshot.speakers ?? [];
     this._token = token;
   }
 
@@ -55,6 +57,10 @@ export class Channel extends Emitter {
 
   get upstreams() {
     return this.#upstreams;
+  }
+
+  get speakers() {
+    return this.#speakers;
   }
 
   get published() {
@@ -167,7 +173,7 @@ export class Channel extends Emitter {
   }
 
   /** Takes up the state of the channel, and tells what changed. */
-  _refresh({ rights, members, upstreams }) {
+  _refresh({ rights, members, upstreams, speakers = [] }) {
     const present = byId(members, "clientId");
     for (const clientId of [...this.#members.keys()]) {
       if (!present.has(clientId)) this._hear({ type: "left", clientId, reason: "unknown" });
@@ -178,6 +184,7 @@ export class Channel extends Emitter {
     }
     for (const member of members) this.#place(member);
     for (const upstream of upstreams) this.#put(upstream);
+    this.#listen(speakers);
     this.#allow(rights);
   }
 
@@ -204,6 +211,8 @@ export class Channel extends Emitter {
         return this.#put(event.upstream);
       case "upstreamClosed":
         return this.#take(event);
+      case "speakers":
+        return this.#listen(event.upstreams);
       case "message":
         return this._emit("message", this.#message(event));
       case "rightsChanged":
@@ -244,6 +253,13 @@ export class Channel extends Emitter {
       else remote._look();
     }
     this._emit("upstreamclosed", { upstream, reason });
+    this.#listen(this.#speakers.filter((speaker) => speaker !== id));
+  }
+
+  #listen(speakers) {
+    if (!differ(this.#speakers, speakers)) return;
+    this.#speakers = speakers;
+    this._emit("speakers", { speakers });
   }
 
   #allow(rights) {

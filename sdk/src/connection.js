@@ -17,6 +17,9 @@ const RESTARTS_MAX = 4;
 const OPENINGS_MAX = 20;
 /** Reports are not made more often than this. */
 const REPORT_EVERY_MS = 1_000;
+/** The server tells for so long, and is asked again before that is over. */
+const OBSERVED_S = 60;
+const OBSERVE_EVERY_MS = 45_000;
 /**
  * Refusals that do not stand: an upstream that was wanted went away, which is heard soon; a media id is held by what this
  * very client published before.
@@ -44,6 +47,8 @@ export class Connection extends Emitter {
   #care = null;
   #before = null;
   #reported = { at: -Infinity, stats: null };
+  #observers = 0;
+  #observing;
 
   constructor(channel) {
     super();
@@ -79,6 +84,35 @@ export class Connection extends Emitter {
     return this.#reported.stats;
   }
 
+  observe(listener) {
+    const off = this.on("statistics", ({ statistics }) => listener(statistics));
+    this.#observers += 1;
+    if (this.#observers === 1) this.#beginToObserve();
+    let isOn = true;
+    return () => {
+      off();
+      if (isOn) this.#observers -= 1;
+      if (isOn && this.#observers === 0) this.#endToObserve();
+      isOn = false;
+    };
+  }
+
+  #beginToObserve() {
+    if (this.#state === "closed") return;
+    this.#observing = setInterval(() => this.#askFor(OBSERVED_S), OBSERVE_EVERY_MS);
+    this.#askFor(OBSERVED_S);
+  }
+
+  #endToObserve() {
+    clearInterval(this.#observing);
+    this.#askFor(0);
+  }
+
+  /** That it is refused is seen by what does not come. */
+  #askFor(seconds) {
+    if (this.#key) this.#channel._ask({ type: "observe", connection: this.#key, seconds }).catch(() => {});
+  }
+
   async #report(peer) {
     const now = read(await peer.getStats());
     const stats = report(this.#before, now);
@@ -88,6 +122,7 @@ export class Connection extends Emitter {
 
   _hear(event) {
     if (event.type === "closed") this._reopen(event.reason);
+    if (event.type === "statistics") this._emit("statistics", { statistics: event.statistics });
   }
 
   /**
@@ -119,6 +154,7 @@ export class Connection extends Emitter {
     if (this.#state === "closed") return;
     this.#dismantle();
     this.#care?.abort();
+    clearInterval(this.#observing);
     this.#turn("closed", reason);
     this.#waitNoMore().reject(error);
     this._ended(reason, error);
@@ -160,6 +196,7 @@ export class Connection extends Emitter {
     }
     this.#key = key;
     client._know(key, this);
+    if (this.#observers > 0) this.#askFor(OBSERVED_S);
   }
 
   #dismantle() {

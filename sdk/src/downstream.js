@@ -32,11 +32,19 @@ export class Downstream extends Connection {
   #taken = Promise.resolve();
   #asking = new Latest(() => this.#ask());
   #answering = new Latest(() => this.#answer());
+  /** By source, the wishes that the gateway knows, as text. */
+  #wished = new Map();
+  #wishing = new Latest(() => this.#wish());
 
   /** What is wanted may have changed. */
   _change() {
     this.#refusals = 0;
     this.#asking.want();
+  }
+
+  /** A wish may have changed. */
+  _wish() {
+    this.#wishing.want();
   }
 
   /** Rights have changed: what was refused may be had now. */
@@ -50,6 +58,7 @@ export class Downstream extends Connection {
   }
 
   _hear(event) {
+    if (event.type === "layer") return this.#switch(event);
     if (event.type !== "offer") return super._hear(event);
     this.#offer = event;
     this.#answering.want();
@@ -58,6 +67,7 @@ export class Downstream extends Connection {
   async _establish(peer) {
     this.#offer = null;
     this.#assign(peer, []);
+    this.#wished.clear();
     const asked = this.#wants();
     const wants = [...asked.values()];
     await this.channel._ask({ type: "openDownstream", channel: this.channel.name, wants }, ({ connection }) => {
@@ -65,6 +75,7 @@ export class Downstream extends Connection {
       this._name(peer, connection);
     });
     this.#asking.want();
+    this._wish();
   }
 
   /** The offer with new credentials follows as an event. */
@@ -94,6 +105,7 @@ export class Downstream extends Connection {
       await this.channel._ask({ type: "changeDownstream", connection, wants }, () => {
         if (connection === this._key) this.#asked = asked;
       });
+      this._wish();
       this.#refusals = 0;
       await pause(COALESCE_MS);
     } catch (error) {
@@ -137,6 +149,40 @@ export class Downstream extends Connection {
     for (const [source, want] of fresh) this.#forbidden.set(source, text(want));
     this._complain(error);
     if (fresh.length > 0) this.#asking.want();
+  }
+
+  /** Tells of the wishes that are news, of what the gateway knows to be wanted. */
+  async #wish() {
+    const connection = this._key;
+    const news = connection ? this.#news() : [];
+    if (news.length === 0) return;
+    const wishes = news.map(([key, wish]) => ({ ...JSON.parse(key), wish }));
+    for (const [key, wish] of news) this.#wished.set(key, text(wish));
+    try {
+      const act = async () => connection === this._key && this.channel._ask({ type: "prefer", connection, wishes });
+      await insist(act, this.channel.client._life);
+    } catch {
+      if (connection === this._key) this.#unwish(news);
+    }
+  }
+
+  #news() {
+    for (const key of this.#wished.keys()) if (!this.#asked.has(key)) this.#wished.delete(key);
+    const isNews = ([key, wish]) => this.#asked.get(key)?.video && text(wish) !== (this.#wished.get(key) ?? "{}");
+    return [...wishesOf(this.channel.watched)].filter(isNews);
+  }
+
+  /** What was refused was not heard. Where one of them has ended meanwhile, it was to blame. */
+  #unwish(news) {
+    for (const [key] of news) this.#wished.delete(key);
+    if (news.some(([key]) => !this.#asked.has(key))) this._wish();
+  }
+
+  #switch({ upstream, mediaId, layer, reason }) {
+    for (const remote of this.channel.watched) {
+      const { source } = remote;
+      if (source.upstream === upstream && source.mediaId === mediaId) remote._switch(layer, reason);
+    }
   }
 
   async #answer() {
@@ -200,6 +246,22 @@ function wantsOf(watched) {
     wants.set(key, { ...source, audio: audio || wanted.audio, video: video || wanted.video });
   }
   return new Map([...wants].filter(([, { audio, video }]) => audio || video));
+}
+
+/** By source, the wish of whoever wants most of it, as the wire has it. */
+function wishesOf(watched) {
+  const size = ({ paused, width = Infinity }) => (paused ? 0 : width);
+  const wishes = new Map();
+  for (const { source, wish } of watched) {
+    const key = text(source);
+    const other = wishes.get(key);
+    if (!other || size(wish) > size(other)) wishes.set(key, wish);
+  }
+  return new Map([...wishes].map(([key, wish]) => [key, written(wish)]));
+}
+
+function written({ maxBitrate, ...wish }) {
+  return maxBitrate ? { ...wish, bitrateMaxBps: maxBitrate } : wish;
 }
 
 function text(json) {

@@ -1,6 +1,7 @@
 // Media of somebody else's, as it is watched: a stream that stays, tracks that come and go in it.
 
 import { Emitter } from "./events.js";
+import { Showing, together } from "./showing.js";
 import { ofSections } from "./stats.js";
 
 const KINDS = ["audio", "video"];
@@ -16,6 +17,11 @@ export class RemoteMedia extends Emitter {
   #stream = new MediaStream();
   /** By kind, the section of the connection that it comes by. */
   #sections = {};
+  /** What the page said of the video, which goes before what its elements need. */
+  #preferred = {};
+  #showings = new Set();
+  #layer = null;
+  #reason = null;
 
   constructor(channel, source, { audio = true, video = true } = {}) {
     super();
@@ -68,6 +74,34 @@ export class RemoteMedia extends Emitter {
     return receiver?.getSynchronizationSources?.()[0]?.audioLevel ?? 0;
   }
 
+  get wish() {
+    return { ...together(this.#showings), ...this.#preferred };
+  }
+
+  get layer() {
+    return this.#layer;
+  }
+
+  get reason() {
+    return this.#reason;
+  }
+
+  prefer(wish) {
+    this.#preferred = Object.fromEntries(Object.entries(wish).filter(([, value]) => value !== undefined));
+    this.#wish();
+  }
+
+  attach(element) {
+    if (element.srcObject !== this.#stream) element.srcObject = this.#stream;
+    if (this.#state === "ended") return () => {};
+    const showing = new Showing(element, this.#wish);
+    this.#showings.add(showing);
+    return () => {
+      showing.close();
+      if (this.#showings.delete(showing)) this.#wish();
+    };
+  }
+
   want({ audio = this.#wanted.audio, video = this.#wanted.video }) {
     this.#wanted = { audio, video };
     if (this.#state !== "ended") this.#channel._change();
@@ -110,6 +144,13 @@ export class RemoteMedia extends Emitter {
     this.#judge();
   }
 
+  /** The server sends another layer, or this one for another reason. */
+  _switch(layer, reason) {
+    this.#layer = layer;
+    this.#reason = reason;
+    this._emit("layer", { layer, reason });
+  }
+
   /** What is published may have changed. */
   _look() {
     const upstream = this.#channel._find(this.#source);
@@ -123,9 +164,13 @@ export class RemoteMedia extends Emitter {
   _end() {
     if (this.#state === "ended") return;
     this.#turn("ended");
+    for (const showing of this.#showings) showing.close();
+    this.#showings.clear();
     this._keep([]);
     this.#channel._unwatch(this);
   }
+
+  #wish = () => this.#channel.downstream?._wish();
 
   #track(kind) {
     return this.#sections[kind]?.transceiver.receiver.track ?? null;
@@ -139,6 +184,7 @@ export class RemoteMedia extends Emitter {
     }
     if (section) this.#sections[kind] = section;
     else delete this.#sections[kind];
+    if (kind === "video") this.#layer = this.#reason = null;
     const track = this.#track(kind);
     if (track) {
       track.addEventListener("unmute", this.#judge);

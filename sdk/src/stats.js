@@ -62,6 +62,7 @@ function trackOf(stream, before, spanMs, pairRttMs) {
     kind: stream.kind,
     direction: sent ? "sent" : "received",
     mid: stream.mid ?? "",
+    encoding: stream.rid ?? null,
     codec: stream.codec?.mimeType.split("/")[1] ?? null,
     bitrate: spanMs ? (grown(sent ? "bytesSent" : "bytesReceived") * 8_000) / spanMs : 0,
     packets,

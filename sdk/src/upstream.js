@@ -2,6 +2,7 @@
 // a word to the server, a mute is told to the others, a kind of media that it did not have takes another connection.
 
 import { Connection } from "./connection.js";
+import { described, follow, limited, plain, planned, refitted } from "./encodings.js";
 import { credentials, restarted } from "./sdp.js";
 import { insist, Latest } from "./timing.js";
 
@@ -11,8 +12,15 @@ export class Upstream extends Connection {
   #upstream = "";
   #said;
   #senders = {};
+  /** The video's encodings as they were opened, but for the limit. */
+  #plan = [];
+  /** What the server last said of them. */
+  #demand = null;
+  /** The encodings as they were told of last. */
+  #shown;
   #offs;
   #saying = new Latest(() => this.#say());
+  #tuning = new Latest(() => this.#tune());
 
   constructor(channel, media, options) {
     super(channel);
@@ -54,6 +62,10 @@ export class Upstream extends Connection {
     return this.#media.videoMuted;
   }
 
+  get encodings() {
+    return described(limited(this.#plan, this.#options.maxBitrate), this.#demand);
+  }
+
   mute(muted) {
     this.#media.mute(muted);
   }
@@ -70,7 +82,7 @@ export class Upstream extends Connection {
 
   async limit(maxBitrate) {
     this.#options.maxBitrate = maxBitrate;
-    await limit(this.#senders.video, maxBitrate);
+    await this.#retune();
   }
 
   async close() {
@@ -79,22 +91,22 @@ export class Upstream extends Connection {
     if (connection) await this.channel._ask({ type: "close", connection }).catch(() => {});
   }
 
+  _hear(event) {
+    if (event.type !== "demand") return super._hear(event);
+    this.#demand = event.encodings;
+    // It is told again now and then, also where nothing has changed. A browser that refuses goes on sending what it sends.
+    this.#retune().catch(() => {});
+  }
+
   async _establish(peer) {
-    const { mediaId, codecs = [], maxBitrate } = this.#options;
+    const { mediaId } = this.#options;
     this.#senders = {};
+    this.#plan = [];
+    this.#demand = null;
     const tracks = this.#media.stream.getTracks();
     // The next track opens it.
     if (tracks.length === 0) return;
-    for (const track of tracks) {
-      const sendEncodings = track.kind === "video" && maxBitrate ? [{ maxBitrate }] : [];
-      const transceiver = peer.addTransceiver(track, {
-        direction: "sendonly",
-        streams: [this.#media.stream],
-        sendEncodings,
-      });
-      prefer(transceiver, track.kind, codecs);
-      this.#senders[track.kind] = transceiver.sender;
-    }
+    for (const track of tracks) this.#add(peer, track);
     await peer.setLocalDescription(await peer.createOffer());
     const said = (this.#said = this.#now());
     const offer = peer.localDescription.sdp;
@@ -107,6 +119,26 @@ export class Upstream extends Connection {
     if (peer !== this.peer) return;
     await peer.setRemoteDescription({ type: "answer", sdp: answer });
     this.#saying.want();
+  }
+
+  #add(peer, track) {
+    const { codecs = [] } = this.#options;
+    const init = { direction: "sendonly", streams: [this.#media.stream] };
+    const transceiver = track.kind === "video" ? this.#addVideo(peer, track, init) : peer.addTransceiver(track, init);
+    prefer(transceiver, track.kind, codecs);
+    this.#senders[track.kind] = transceiver.sender;
+  }
+
+  #addVideo(peer, track, init) {
+    this.#plan = planned(track.getSettings(), { ...this.#options, maxBitrate: null });
+    const sendEncodings = limited(this.#plan, this.#options.maxBitrate);
+    try {
+      return peer.addTransceiver(track, { ...init, sendEncodings });
+    } catch {
+      // It knows no such mode.
+      this.#plan = plain(this.#plan);
+      return peer.addTransceiver(track, { ...init, sendEncodings: plain(sendEncodings) });
+    }
   }
 
   /** RFC 8445 9: new credentials at both ends, the rest of the connection stays as it is. */
@@ -129,12 +161,39 @@ export class Upstream extends Connection {
     // Without a peer, the next is raised with the tracks that there are by then.
     if (peer && track && !sender) return this._abandon("mediaChanged");
     if (peer) await sender?.replaceTrack(track).catch((error) => peer === this.peer && this._complain(error));
+    if (track && sender === this.#senders.video) this.#refit(track);
     this.#notice();
+  }
+
+  /** A camera of another size, say; what the page named itself stays. */
+  #refit(track) {
+    if (!Array.isArray(this.#options.simulcast)) this.#plan = refitted(this.#plan, track.getSettings());
+    this.#retune().catch(() => {});
   }
 
   #notice() {
     this._emit("updated", this.#now());
     this.#saying.want();
+  }
+
+  #retune() {
+    this.#show();
+    this.#tuning.want();
+    return this.#tuning.idle;
+  }
+
+  #show() {
+    const { encodings } = this;
+    const before = this.#shown;
+    this.#shown = JSON.stringify(encodings);
+    if (this.#shown !== before) this._emit("encodings", { encodings });
+  }
+
+  /** Makes the sender follow what is wanted by now. */
+  async #tune() {
+    const sender = this.#senders.video;
+    const parameters = sender?.getParameters();
+    if (parameters && follow(parameters, this.#plan, this.encodings)) await sender.setParameters(parameters);
   }
 
   #now() {
@@ -173,13 +232,4 @@ function prefer(transceiver, kind, names) {
   };
   if (!known.some((codec) => rank(codec) < names.length)) return;
   transceiver.setCodecPreferences?.([...known].sort((a, b) => rank(a) - rank(b)));
-}
-
-async function limit(sender, maxBitrate) {
-  const parameters = sender?.getParameters();
-  for (const encoding of parameters?.encodings ?? []) {
-    if (maxBitrate) encoding.maxBitrate = maxBitrate;
-    else delete encoding.maxBitrate;
-  }
-  await sender?.setParameters(parameters);
 }

@@ -183,3 +183,17 @@ test("waiting for an event can be given up", async () => {
   abort.abort();
   await waiting;
 });
+
+test("who speaks is told when it changes, and is in the picture of whoever comes late", async () => {
+  assert.deepEqual(channel.speakers, []);
+  const speakers = [];
+  channel.on("speakers", (event) => speakers.push(event.speakers));
+  tell({ type: "speakers", upstreams: ["a"] });
+  tell({ type: "speakers", upstreams: ["a"] });
+  tell({ type: "speakers", upstreams: ["b", "a"] });
+  tell({ type: "upstreamClosed", upstream: "a", reason: "requested" });
+  gateway.tell({ type: "state", channel: snapshot("sea", { speakers: ["c"] }) });
+  gateway.tell({ type: "state", channel: snapshot("sea") });
+  await until("all of it", () => speakers.length === 5);
+  assert.deepEqual([speakers, channel.speakers], [[["a"], ["b", "a"], ["b"], ["c"], []], []]);
+});

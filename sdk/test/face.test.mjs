@@ -11,6 +11,7 @@ import ts from "typescript";
 
 import { page, written } from "../reference.mjs";
 import "./lib/peers.mjs";
+import { served } from "./lib/served.mjs";
 
 const home = join(import.meta.dirname, "..");
 const SIZE_MAX = 30_000;
@@ -18,9 +19,16 @@ const LENGTH_MAX = 400;
 const files = ["tidewire.js", ...readdirSync(join(home, "src")).map((name) => `src/${name}`)];
 const textOf = (name) => readFileSync(join(home, name), "utf8");
 
-test("the whole SDK is at most 30 kB as it is sent, file by file", () => {
-  const bytes = files.reduce((sum, name) => sum + gzipSync(textOf(name), { level: 9 }).length, 0);
+test("the whole SDK is at most 30 kB as a page loads it, file by file", () => {
+  const bytes = files.reduce((sum, name) => sum + gzipSync(served(textOf(name)), { level: 9 }).length, 0);
   assert.ok(bytes <= SIZE_MAX, `${bytes} bytes`);
+});
+
+test("what is served without its comments is the same program", () => {
+  for (const name of files) {
+    assert.deepEqual(tokensOf(served(textOf(name))), tokensOf(textOf(name)), name);
+    assert.doesNotMatch(served(textOf(name)), /^[ \t]*(\/\/|\/\*)/m, name);
+  }
 });
 
 test("no file is longer than a sitting, and each says first what it is", () => {
@@ -50,6 +58,22 @@ test("the types and the code name the same things", async () => {
 test("the reference says what the types say", () => {
   assert.equal(readFileSync(page, "utf8"), written(), "run `npm run reference` in sdk/");
 });
+
+/** What a program is made of, and on which lines it stands. */
+function tokensOf(text) {
+  const source = ts.createSourceFile("file.js", text, ts.ScriptTarget.Latest);
+  const lineOf = (at) => source.getLineAndCharacterOfPosition(at).line;
+  const tokens = [];
+  const walk = (node) => {
+    const children = node.getChildren(source);
+    if (children.length === 0) tokens.push(`${lineOf(node.getStart(source))}: ${node.getText(source)}`);
+    children
+      .filter(({ kind }) => kind < ts.SyntaxKind.FirstJSDocNode || kind > ts.SyntaxKind.LastJSDocNode)
+      .forEach(walk);
+  };
+  walk(source);
+  return tokens;
+}
 
 /** What the types export that exists at run time: functions, and classes with their members. */
 function declarations() {

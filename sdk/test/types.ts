@@ -25,6 +25,10 @@ export async function call(video: HTMLVideoElement): Promise<Off> {
     const remote: RemoteMedia = channel.subscribe(upstream, { audio: false });
     video.srcObject = remote.stream;
     remote.on("track", ({ kind, track }) => console.log(kind.toUpperCase(), track?.id));
+    const off = remote.attach(video);
+    remote.on("layer", ({ layer, reason }) => console.log(layer.encoding, layer.height, reason === "size"));
+    remote.prefer({ width: 320, height: 180, maxBitrate: 300_000, paused: remote.reason === "paused" });
+    remote.on("state", ({ state }) => state === "ended" && off());
     remote.on("upstream", ({ upstream: now }) => console.log(now?.audioMuted, remote.member?.userAlias));
   };
   channel.upstreams.forEach(show);
@@ -36,6 +40,13 @@ export async function call(video: HTMLVideoElement): Promise<Off> {
   const media = await LocalMedia.camera({ video: { width: 640 } });
   const upstream: Upstream = await channel.publish(media, { mediaId: "ada", codecs: ["VP8"], maxBitrate: 500_000 });
   upstream.on("state", ({ state }) => console.log(state === "interrupted"));
+  upstream.on("encodings", ({ encodings }) =>
+    console.log(encodings.map(({ encoding, reason }) => `${encoding} ${reason}`)),
+  );
+  upstream.observe(({ networkQuality, streams }) => console.log(networkQuality, streams[0]?.bitrateBps));
+  channel.on("speakers", ({ speakers }) => console.log(channel.upstreams.get(speakers[0])?.clientId));
+  await channel.publish(media, { codecs: ["VP9"], scalabilityMode: "L3T3_KEY" });
+  await channel.publish(media, { simulcast: [{ rid: "low", scaleResolutionDownBy: 4 }, { rid: "high" }] });
   media.mute({ audio: true });
   const { quality, tracks } = await upstream.stats();
   const worst: Quality = tracks[0]?.quality ?? quality;
@@ -66,6 +77,8 @@ export function wrong(channel: Channel, client: Client): void {
   new Channel();
   // @ts-expect-error: a state is told, not set
   client.state = "live";
+  // @ts-expect-error: there is no such wish
+  channel.watch("main").prefer({ sharpness: 1 });
   // @ts-expect-error: a message is text or bytes
   void channel.send({ hello: "world" });
 }

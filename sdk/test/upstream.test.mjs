@@ -41,7 +41,8 @@ const told = () =>
 
 test("a publication says what it is", async () => {
   media.mute({ video: true });
-  const upstream = await channel.publish(media, { mediaId: "main", tag: "stage", maxBitrate: 300_000 });
+  const options = { mediaId: "main", tag: "stage", maxBitrate: 300_000, simulcast: false };
+  const upstream = await channel.publish(media, options);
   const { type, offer, ...said } = gateway.asked("openUpstream")[0];
   assert.deepEqual(said, {
     channel: "sea",
@@ -58,7 +59,7 @@ test("a publication says what it is", async () => {
   const [, video] = peers[0].getTransceivers();
   assert.equal(video.sender.getParameters().encodings[0].maxBitrate, 300_000);
   await upstream.limit(null);
-  assert.deepEqual(video.sender.getParameters().encodings, [{}]);
+  assert.deepEqual(video.sender.getParameters().encodings, [{ active: true }]);
 });
 
 test("mutes are told to the others, the last of many once", async () => {
@@ -224,4 +225,143 @@ test("leaving while it is being opened closes what comes of it", async () => {
   release();
   await published;
   assert.equal(peers[0].closed, true);
+});
+
+const sent = () => peers.at(-1).getTransceivers()[1].sender.getParameters().encodings;
+const actives = () =>
+  sent()
+    .map(({ rid, active }) => `${rid}:${active ? "on" : "off"}`)
+    .join(" ");
+const wanted = (...rids) => ["q", "h", "f"].map((encoding) => ({ encoding, active: rids.includes(encoding) }));
+const demand = (encodings, connection = "c1") => gateway.tell({ type: "demand", connection, encodings });
+
+test("a camera is sent in three sizes, of which those go on that somebody wants", async () => {
+  const upstream = await channel.publish(media);
+  assert.deepEqual(
+    sent().map(({ rid, scaleResolutionDownBy }) => [rid, scaleResolutionDownBy]),
+    [
+      ["q", 4],
+      ["h", 2],
+      ["f", 1],
+    ],
+  );
+  assert.deepEqual(
+    upstream.encodings.map(({ active, reason }) => [active, reason]),
+    Array(3).fill([true, "unknown"]),
+  );
+  const heard = upstream.next("encodings");
+  demand(wanted("q"));
+  assert.deepEqual((await heard).encodings, upstream.encodings);
+  await until("the others are off", () => actives() === "q:on h:off f:off");
+  assert.deepEqual(
+    upstream.encodings.map(({ encoding, reason }) => `${encoding} ${reason}`),
+    ["q wanted", "h unwanted", "f unwanted"],
+  );
+  demand(wanted("q", "f"));
+  await until("back on", () => actives() === "q:on h:off f:on");
+});
+
+test("of many demands the last counts, and a sender is set once at a time", async () => {
+  await channel.publish(media);
+  for (const rids of [["q"], ["h"], ["q", "h"], ["f"], ["q", "f"], ["h"]]) demand(wanted(...rids));
+  await until("the last", () => actives() === "q:off h:on f:off");
+  await channel.send("a round trip");
+  assert.ok(peers[0].getTransceivers()[1].sender.changes < 6);
+});
+
+test("a demand that changes nothing touches no sender, and is not told", async () => {
+  const upstream = await channel.publish(media);
+  let told = 0;
+  upstream.on("encodings", () => (told += 1));
+  demand(wanted("q", "h", "f"));
+  await channel.send("a round trip");
+  const { changes } = peers[0].getTransceivers()[1].sender;
+  demand(wanted("q", "h", "f"));
+  await channel.send("another");
+  assert.deepEqual([peers[0].getTransceivers()[1].sender.changes, told], [changes, 1]);
+});
+
+test("a limit holds for all encodings together, also of those that come back", async () => {
+  const upstream = await channel.publish(media, { maxBitrate: 1_000_000 });
+  const sum = () => sent().reduce((total, { maxBitrate }) => total + maxBitrate, 0);
+  assert.ok(Math.abs(sum() - 1_000_000) < 5);
+  demand(wanted("q"));
+  await until("one is left", () => actives() === "q:on h:off f:off");
+  await upstream.limit(500_000);
+  assert.ok(Math.abs(sum() - 500_000) < 5);
+  assert.equal(actives(), "q:on h:off f:off");
+  await upstream.limit(null);
+  assert.deepEqual(
+    sent().map(({ maxBitrate }) => maxBitrate),
+    [undefined, undefined, undefined],
+  );
+});
+
+test("a browser that refuses a change goes on, and nobody is told of an error", async (t) => {
+  const errors = [];
+  client.on("error", ({ error }) => errors.push(error));
+  const upstream = await channel.publish(media);
+  const { sender } = peers[0].getTransceivers()[1];
+  const refuse = t.mock.method(sender, "setParameters", async () => {
+    throw new DOMException("no", "InvalidModificationError");
+  });
+  demand(wanted("q"));
+  await until("refused", () => refuse.mock.callCount() === 1);
+  refuse.mock.restore();
+  demand(wanted("h"));
+  await until("the next is taken", () => actives() === "q:off h:on f:off");
+  assert.deepEqual([errors, upstream.state], [[], "connecting"]);
+});
+
+test("another connection begins with everything on, whatever was wanted of the one before", async () => {
+  const upstream = await channel.publish(media);
+  demand(wanted());
+  await until("all off", () => actives() === "q:off h:off f:off");
+  gateway.tell({ type: "closed", connection: "c1", reason: "mediaServerLost" });
+  await until("published again", () => upstream.upstream === "u2");
+  assert.deepEqual(
+    upstream.encodings.map(({ active }) => active),
+    [true, true, true],
+  );
+  demand(wanted("f"), "c2");
+  await until("one is on", () => actives() === "q:off h:off f:on");
+});
+
+test("a camera of another size is sent in as many encodings as that is worth, and back", async () => {
+  const upstream = await channel.publish(media);
+  await upstream.replaceTrack(track("video", { width: 640, height: 480 }));
+  await until("one is left out", () => actives() === "q:on h:on f:off");
+  assert.deepEqual(
+    sent().map(({ scaleResolutionDownBy }) => scaleResolutionDownBy),
+    [2, 1, 1],
+  );
+  demand(wanted("f"));
+  await until("the largest that there is goes in its place", () => actives() === "q:off h:on f:off");
+  await upstream.replaceTrack(track("video"));
+  await until("it is large again", () => actives() === "q:off h:off f:on");
+});
+
+test("a mode that the browser does not know is left out", async () => {
+  const upstream = await channel.publish(media, { scalabilityMode: "unheard of", maxBitrate: 300_000 });
+  assert.deepEqual(sent(), [{ maxBitrate: 300_000 }]);
+  assert.equal(upstream.encodings[0].scalabilityMode, undefined);
+});
+
+test("whoever observes hears each second, over one connection and the next, until it is taken off", async () => {
+  const upstream = await channel.publish(media);
+  const heard = [];
+  const off = upstream.observe((statistics) => heard.push(statistics));
+  const alsoOff = upstream.observe(() => {});
+  const asked = () => gateway.asked("observe").map(({ connection, seconds }) => `${connection} ${seconds}`);
+  gateway.tell({ type: "statistics", connection: "c1", statistics: { networkQuality: 1 } });
+  await until("heard", () => heard.length === 1);
+  gateway.tell({ type: "closed", connection: "c1", reason: "mediaServerLost" });
+  await until("published again", () => upstream.upstream === "u2");
+  off();
+  off();
+  await channel.send("a round trip");
+  assert.deepEqual(asked(), ["c1 60", "c2 60"]);
+  alsoOff();
+  await until("ended", () => asked().at(-1) === "c2 0");
+  assert.deepEqual(heard, [{ networkQuality: 1 }]);
 });

@@ -144,3 +144,16 @@ async fn pages_are_served_and_keep_to_themselves() {
     let nowhere = bed.send(request("GET", "/nowhere", &[], "")).await;
     assert_eq!((nowhere.status.as_u16(), nowhere.code().as_str()), (404, "pathUnknown"));
 }
+
+#[tokio::test]
+async fn the_sdk_is_served_line_for_line_without_its_comments() {
+    let bed = Bed::new(Script::Judge);
+    let source = include_str!("../../../sdk/src/link.js");
+    let answer = bed.send(request("GET", "/sdk/src/link.js", &[], "")).await;
+    assert_eq!((answer.status, answer.header("access-control-allow-origin")), (StatusCode::OK, "*"));
+    assert_eq!(answer.body.lines().count(), source.lines().count());
+    for (served, line) in answer.body.lines().zip(source.lines()) {
+        let is_comment = ["//", "/**", "*"].iter().any(|mark| line.trim().starts_with(mark));
+        assert_eq!(served, if is_comment { "" } else { line });
+    }
+}

@@ -7,13 +7,16 @@ import { DeviceDialog } from "../shared/devicedialog.js";
 import { explain, invitation } from "../shared/entry.js";
 import { Gathering } from "../shared/gathering.js";
 import { icon } from "../shared/icons.js";
-import { Own } from "../shared/own.js";
-import { copy, h, toast } from "../shared/ui.js";
+import { Own, explains } from "../shared/own.js";
+import { copy, h, iconButton, memory, relabel, toast } from "../shared/ui.js";
 
 export class Meeting extends Gathering {
   #own;
   /** The screen that is shared: `{ media, upstream, tile }`, or null. */
   #screen = null;
+  #isSpotlight;
+  /** Which picture is large, as it was said last. */
+  #said;
 
   /** `media`: what the lobby has opened already; null for none. */
   constructor(media) {
@@ -36,7 +39,7 @@ export class Meeting extends Gathering {
     this.devices = new DeviceDialog(this.frame.root, {
       media: () => this.#own.media,
       onSpeaker: () => this.cast.route(),
-      keys: "M microphone, V camera, S share screen, C chat, Esc closes what is open.",
+      keys: "M microphone, V camera, S share screen, C chat, L large speaker, N next picture large, Esc closes what is open.",
     });
     this.changed();
     if (this.media) await this.#own.take(this.media);
@@ -76,15 +79,32 @@ export class Meeting extends Gathering {
 
   #buildHead() {
     const invite = () => copy(invitation(this.channel.name), "The invitation is copied: send it to whom you want to meet.");
-    this.frame.end.append(h("button", { type: "button", id: "invite", onclick: invite }, icon("link"), "Invite"));
+    this.view = iconButton("spotlight", VIEWS.spotlight, { id: "view", className: "square", shortcut: "L", onclick: () => this.#show(!this.#isSpotlight) });
+    this.frame.end.append(this.view, h("button", { type: "button", id: "invite", onclick: invite }, icon("link"), "Invite"));
+    this.#show(memory.local.read("view") === "spotlight");
     this.lonely = h("div.lonely", { hidden: true },
       h("p", {}, h("b", {}, "You are the first one here."), " Send the address to whom you want to meet."),
       h("button.primary", { type: "button", onclick: invite }, "Copy invitation"));
     this.frame.stage.append(this.lonely);
   }
 
+  /** Whoever speaks large, or equal tiles; the next call begins as this one was. */
+  #show(isSpotlight) {
+    this.#isSpotlight = isSpotlight;
+    memory.local.write("view", isSpotlight ? "spotlight" : "grid");
+    relabel(this.view, isSpotlight ? VIEWS.grid : VIEWS.spotlight, isSpotlight ? "grid" : "spotlight");
+    this.stage.follow(isSpotlight);
+  }
+
+  #pinNext() {
+    const tile = this.stage.pinNext();
+    this.#said?.remove();
+    this.#said = toast(tile ? `${tile.mine ? "You are" : `${tile.name} is`} kept large` : "Nobody is kept large");
+  }
+
   #buildBar() {
     const { side } = this;
+    const keys = { L: () => this.#show(!this.#isSpotlight), N: () => this.#pinNext(), Escape: () => side.close() };
     const groups = [
       [
         ["microphone", "mic", "Turn microphone off", () => this.#own.toggle("audio"), "M"],
@@ -98,7 +118,7 @@ export class Meeting extends Gathering {
       ],
       [["leave", "leave", "Leave the call", () => this.leave("You have left the call.")]],
     ];
-    this.bar = new Bar(this.frame.bar, groups, { Escape: () => side.close() }, this.signal);
+    this.bar = new Bar(this.frame.bar, groups, keys, this.signal);
     this.bar.buttons.leave.classList.add("danger");
     // Phones share no screens.
     this.bar.buttons.share.hidden = !navigator.mediaDevices?.getDisplayMedia;
@@ -117,7 +137,7 @@ export class Meeting extends Gathering {
       const tile = this.cast.add({ name: this.name, mine: true, content: "screen" });
       tile.muted({ audio: false, video: false });
       tile.show(media.stream);
-      tile.report = () => upstream.stats();
+      explains(tile, () => upstream);
       this.#screen = { media, upstream, tile };
       media.on("ended", () => this.#unshare());
       this.chat.line("You share your screen");
@@ -145,3 +165,6 @@ export class Meeting extends Gathering {
     await this.devices.open();
   }
 }
+
+/** What the button of the head would do. */
+const VIEWS = { spotlight: "Whoever speaks is large", grid: "Equal tiles" };

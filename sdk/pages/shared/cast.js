@@ -4,6 +4,7 @@
 // Invariant: each upstream that is shown has one tile and is subscribed once; a member without a camera has a tile with
 // initials, as long as there are few enough to be worth the room.
 
+import { received } from "./decisions.js";
 import { route } from "./devices.js";
 import { Tile } from "./tile.js";
 import { toast } from "./ui.js";
@@ -32,7 +33,9 @@ export class Cast {
       channel.on("upstreamopened", ({ upstream }) => this.#open(upstream)),
       channel.on("upstreamupdated", ({ upstream }) => this.#update(upstream)),
       channel.on("upstreamclosed", ({ upstream }) => this.#close(upstream)),
+      channel.on("speakers", () => this.#hear()),
     ];
+    this.#hear();
     this.#timer = setInterval(() => this.#weigh(), 2000);
   }
 
@@ -47,7 +50,7 @@ export class Cast {
 
   /** A tile on the stage that is none of the channel's: one's own, or one that is watched by media id. */
   add(options) {
-    const tile = new Tile({ onExplain: this.onExplain, onPin: (it) => this.stage.togglePin(it), ...options });
+    const tile = new Tile({ onExplain: this.onExplain, onPin: (it) => this.stage.togglePin(it), onPick: (it, isTwice) => this.stage.pick(it, isTwice), ...options });
     this.stage.add(tile);
     return tile;
   }
@@ -56,10 +59,16 @@ export class Cast {
     this.stage.remove(tile);
   }
 
-  /** Ties a tile to media of somebody else's: picture, loudness, figures, and a word while there is nothing. */
+  /**
+   * Ties a tile to media of somebody else's: picture in the size of the tile, loudness, figures, and a word while there is
+   * nothing.
+   */
   follow(tile, remote, waiting = "connecting …") {
     tile.level = () => remote.level;
     tile.report = () => remote.stats();
+    tile.decisions = () => received(remote);
+    tile.observe = (listener) => this.channel.downstream?.observe(listener);
+    remote.attach(tile.video);
     const play = () => {
       route(tile.video);
       this.play(tile, remote.stream);
@@ -139,6 +148,7 @@ export class Cast {
     this.#shown.set(upstream.upstream, { upstream, tile, remote });
     this.follow(tile, remote);
     this.#update(upstream);
+    this.#hear();
   }
 
   /** The tile with the member's initials becomes the one with the picture. */
@@ -164,6 +174,14 @@ export class Cast {
     this.stage.remove(entry.tile);
     const member = this.channel.members.get(upstream.clientId);
     if (member && upstream.content === "camera") this.#face(member);
+  }
+
+  /** Who speaks, as the server heard it: that holds also for those whose sound is not sent here. */
+  #hear() {
+    const speakers = this.channel.speakers.map((upstream) => this.#shown.get(upstream)?.tile);
+    for (const tile of this.stage.tiles) tile.talk(speakers.includes(tile), tile === speakers[0]);
+    const [lead] = speakers.filter(Boolean);
+    if (lead) this.stage.lead(lead);
   }
 
   /** How good each tile is, for its bars. */

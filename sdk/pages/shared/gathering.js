@@ -100,7 +100,8 @@ export class Gathering {
   }
 
   explain(tile) {
-    this.explanation.open(tile.mine ? "What you send" : `What you get from ${tile.name}`, async () => tile.report?.() ?? null);
+    const { report, decisions, observe } = tile;
+    this.explanation.open(tile.mine ? "What you send" : `What you get from ${tile.name}`, { read: async () => report?.() ?? null, decisions, observe });
     this.side.open("explain");
   }
 

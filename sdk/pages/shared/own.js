@@ -3,6 +3,7 @@
 // Who has no media, or may not send, has a tile all the same (unless the page wants none) and can bring media later.
 
 import { LocalMedia } from "/sdk/tidewire.js";
+import { sent } from "./decisions.js";
 import { rememberedDevices } from "./devices.js";
 import { toast } from "./ui.js";
 
@@ -71,7 +72,7 @@ export class Own {
     try {
       this.upstream = await channel.publish(this.media, this.options);
       before?.close().catch(() => {}); // replaced by now, where they share a media id
-      this.tile.report = async () => this.upstream?.stats() ?? null;
+      explains(this.tile, () => this.upstream);
       this.gathering.banner.add(this.upstream, "Your own picture and sound");
     } catch (error) {
       if (!this.#isOver) this.gathering.complain("The others do not see you yet.", error, ["Try again", () => this.send()]);
@@ -111,6 +112,13 @@ export class Own {
     this.media?.stop();
     this.media = null;
   }
+}
+
+/** A tile of one's own tells how `upstream()` of the moment fares, and what is wanted of it. */
+export function explains(tile, upstream) {
+  tile.report = async () => upstream()?.stats() ?? null;
+  tile.decisions = () => (upstream() ? sent(upstream()) : undefined);
+  tile.observe = (listener) => upstream()?.observe(listener);
 }
 
 /** What one may not send is not even opened: its light goes out. */

@@ -30,27 +30,35 @@ export class Badge {
 const barsOf = (score) => (score > 0.85 ? 4 : score > 0.65 ? 3 : score > 0.4 ? 2 : 1);
 const WORDS = ["", "poor", "fair", "good", "very good"];
 
-/** Fills `root` with what a report says. `read` returns the report of this moment, or null. */
+/** Fills `root` with what a report says, what was decided, and how the server sees it. */
 export class Explanation {
   #timer;
+  #offs = [];
+  #observed;
 
   constructor(root) {
     this.root = root;
   }
 
-  /** Explains one tile until told otherwise, once a second. */
-  open(title, read) {
+  /**
+   * Explains one tile until told otherwise, once a second. `read` returns the report of this moment, or null; `decisions`
+   * what was decided; `observe` is the SDK's.
+   */
+  open(title, { read, decisions = () => NONE, observe = () => undefined }) {
     this.close();
-    const turn = async () => this.#draw(title, await read().catch(() => null));
+    const turn = async () => this.#draw(title, await read().catch(() => null), decisions() ?? NONE);
+    this.#offs = [observe((statistics) => { this.#observed = statistics; })].filter(Boolean);
     turn();
     this.#timer = setInterval(turn, 1000);
   }
 
   close() {
     clearInterval(this.#timer);
+    for (const off of this.#offs.splice(0)) off();
+    this.#observed = undefined;
   }
 
-  #draw(title, report) {
+  #draw(title, report, { says, figures: decided }) {
     if (!report) {
       this.root.replaceChildren(h("h3", {}, title), h("p.soft", {}, "There are no figures yet: nothing has come or gone by this connection."));
       return;
@@ -59,8 +67,9 @@ export class Explanation {
     this.root.replaceChildren(
       h("h3", {}, title),
       h("p.verdict", { dataset: { bars: barsOf(quality.score) } }, h("b", {}, quality.score.toFixed(2)), ` of 1: ${WORDS[barsOf(quality.score)]}`),
-      h("ul.reasons", {}, ...sentences(report).map((text) => h("li", {}, text))),
-      ...tracks.map(table),
+      h("ul.reasons", {}, ...[...sentences(report), ...says].map((text) => h("li", {}, text))),
+      ...decided.map(([heading, rows]) => figures(heading, rows)),
+      ...tracks.filter(isOn).map(table),
       figures("Connection", [
         ["Round trip", ms(report.rttMs)],
         ["Sending could take", report.availableBitrate && rate(report.availableBitrate)],
@@ -68,14 +77,31 @@ export class Explanation {
         ["From", report.local],
         ["To", report.remote],
       ]),
+      ...seen(this.#observed),
     );
   }
+}
+
+const NONE = { says: [], figures: [] };
+
+/** Of a video in several sizes, those that nobody wants have no figures. */
+const isOn = ({ encoding, bitrate }) => !encoding || bitrate > 0;
+
+function seen(statistics) {
+  if (!statistics) return [];
+  const { networkQuality, mediaQuality, roundTripMs, estimateBps } = statistics;
+  return [figures("As the server sees it", [
+    ["Network", networkQuality.toFixed(2)],
+    ["Media", mediaQuality.toFixed(2)],
+    ["Round trip", ms(roundTripMs)],
+    ["The path carries", estimateBps && rate(estimateBps)],
+  ])];
 }
 
 function table(track) {
   const size = track.width ? `${track.width} × ${track.height}` : undefined;
   const verb = track.direction === "sent" ? "sent" : "received";
-  return figures(track.kind === "video" ? `Video, ${verb}` : `Audio, ${verb}`, [
+  return figures(`${track.kind === "video" ? "Video" : "Audio"}, ${verb}${track.encoding ? `: ${track.encoding}` : ""}`, [
     ["Codec", track.codec],
     ["Picture", size],
     ["Pictures a second", track.fps !== null && track.fps !== undefined ? track.fps.toFixed(0) : undefined],
@@ -87,23 +113,21 @@ function table(track) {
 }
 
 function figures(title, rows) {
-  const known = rows.filter(([, value]) => value !== undefined && value !== null && value !== "");
+  const known = rows.filter(([, value]) => value !== undefined && value !== null && value !== "" && value !== false);
+  if (known.length === 0) return "";
   return h("section.figures", {}, h("h4", {}, title),
     h("dl", {}, ...known.flatMap(([name, value]) => [h("dt", {}, name), h("dd", {}, String(value))])));
 }
 
-/** What takes the score away, what the encoder does about it, and what the server does. */
+/** What takes the score away, and what the encoder does about it. */
 function sentences({ quality, tracks }) {
   const said = quality.reasons.filter(({ cause, score }) => score < 1 && CAUSES[cause]).map(({ cause, value, score }) => `${CAUSES[cause](value)} That alone leaves ${score.toFixed(2)}.`);
-  for (const { kind, direction, limitedBy, bitrate } of tracks) {
-    if (limitedBy && LIMITS[limitedBy]) said.push(LIMITS[limitedBy]);
-    if (bitrate === 0) said.push(`No ${kind} is ${direction === "sent" ? "sent" : "coming"} at present: it is muted, or its owner has paused.`);
-  }
+  for (const reason of new Set(tracks.map(({ limitedBy }) => limitedBy))) if (LIMITS[reason]) said.push(LIMITS[reason]);
   if (said.length === 0) said.push("Nothing takes anything away: no loss to speak of, an even rhythm, a short way.");
-  const received = tracks.some(({ direction }) => direction === "received");
-  said.push(received
-    ? "The server hands on what the sender sends, unchanged: there is one encoding, so everybody sees the same."
-    : "You send one encoding to the server, which hands it to each of the others unchanged.");
+  for (const kind of ["audio", "video"]) {
+    const of = tracks.filter((track) => track.kind === kind);
+    if (of.length > 0 && of.every(({ bitrate }) => bitrate === 0)) said.push(`No ${kind} is ${of[0].direction === "sent" ? "sent" : "coming"} at present.`);
+  }
   return said;
 }
 

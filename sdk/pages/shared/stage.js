@@ -1,5 +1,5 @@
 // The stage: tiles, and where each of them stands. Equal tiles; one large with the others in a strip while a screen is
-// shared or a tile is pinned; two people on a whole stage, oneself in the corner.
+// shared, a tile is pinned, or whoever speaks is to be large; two people on a whole stage, oneself in the corner.
 //
 // Order of the tiles is the order in which they came, so that nobody jumps about. Positions are styles set by script and
 // animated by the style sheet.
@@ -10,6 +10,9 @@ export class Stage {
   #root;
   #tiles = [];
   #pinned;
+  #followsSpeaker = false;
+  /** Who spoke last. */
+  #lead;
   #planned = false;
   #timer;
 
@@ -42,6 +45,7 @@ export class Stage {
   remove(tile) {
     this.#tiles = this.#tiles.filter((other) => other !== tile);
     if (this.#pinned === tile) this.#pinned = undefined;
+    if (this.#lead === tile) this.#lead = undefined;
     tile.close();
     this.arrange();
   }
@@ -52,6 +56,32 @@ export class Stage {
 
   stop() {
     clearInterval(this.#timer);
+  }
+
+  /** Whoever speaks is large, until somebody is pinned; or all are equal again, and nobody is pinned. */
+  follow(followsSpeaker) {
+    this.#followsSpeaker = followsSpeaker;
+    if (!followsSpeaker && this.#pinned) return this.togglePin(this.#pinned);
+    this.arrange();
+  }
+
+  /** It speaks before all others. */
+  lead(tile) {
+    this.#lead = tile;
+    if (this.#followsSpeaker) this.arrange();
+  }
+
+  /** Beside a large picture one click is enough to have another large; equal tiles take two. */
+  pick(tile, isTwice) {
+    if (isTwice !== Boolean(this.#spot)) this.togglePin(tile);
+  }
+
+  /** The next picture is large; after the last, whichever would be by itself. */
+  pinNext() {
+    const next = this.#tiles[this.#tiles.indexOf(this.#pinned) + 1];
+    const tile = next ?? this.#pinned;
+    if (tile) this.togglePin(tile);
+    return this.#pinned;
   }
 
   togglePin(tile) {
@@ -70,9 +100,15 @@ export class Stage {
     });
   }
 
-  /** What is large: what was pinned, or the newest screen of somebody else's. */
+  /** What is large: what was pinned, or the newest screen of somebody else's, or where that is wanted whoever speaks. */
   get #spot() {
-    return this.#pinned ?? this.#tiles.findLast(({ content, mine }) => content === "screen" && !mine);
+    return this.#pinned ?? this.#tiles.findLast(({ content, mine }) => content === "screen" && !mine) ?? this.#speaker;
+  }
+
+  /** Before anybody has spoken, whoever came first; with nobody else there all is as it was. */
+  get #speaker() {
+    if (!this.#followsSpeaker) return undefined;
+    return this.#lead ?? this.#tiles.find(({ mine }) => !mine);
   }
 
   #place() {
@@ -102,6 +138,7 @@ export class Stage {
     const spot = this.#spot;
     const index = this.#tiles.indexOf(spot);
     const isFloating = !spot && this.#tiles.length === 2 && this.#tiles[1].mine;
+    this.#root.toggleAttribute("data-spotlit", index >= 0);
     this.#tiles.forEach(({ element }, at) => {
       element.toggleAttribute("data-floating", isFloating && at === 1);
       element.toggleAttribute("data-spot", at === index);
@@ -125,7 +162,7 @@ export class Stage {
 /** One large, the others in a strip; when the strip is too short for all, in a block of smaller ones. */
 function besideSpot(tiles, index, area) {
   const isUpright = area.height > area.width;
-  const shapes = tiles.map((tile, at) => ({ aspect: at === index ? (tile.aspect ?? 16 / 9) : isUpright ? 1 : 4 / 3 }));
+  const shapes = tiles.map((tile, at) => ({ aspect: at === index ? whole(tile, isUpright) : isUpright ? 1 : 4 / 3 }));
   const rects = spotlight(shapes, { ...area, index, strip: isUpright ? 0.16 : 0.18 });
   return rects.every(({ width }) => width > 0) ? rects : besideBlock(shapes, index, area, isUpright);
 }
@@ -172,8 +209,12 @@ function corner({ width, height, gap }, aspect = 16 / 9) {
   return { x: width - own - gap - 4, y: height - own / aspect - gap - 4, width: own, height: own / aspect };
 }
 
-/** The whole of a main picture; a camera may be cropped a little to fill more of an upright stage. */
-function alone(area, { aspect = 16 / 9, isMain }) {
-  const isCropped = !isMain && area.height > area.width;
-  return grid([{ aspect: isCropped ? Math.max(Math.min(aspect, 1), 3 / 4) : aspect }], area)[0];
+function alone(area, tile) {
+  return grid([{ aspect: whole(tile, area.height > area.width) }], area)[0];
+}
+
+/** The whole of a main picture and of a screen; a camera may be cropped a little to fill more of an upright stage. */
+function whole({ aspect = 16 / 9, isMain, content }, isUpright) {
+  const isCropped = isUpright && !isMain && content === "camera";
+  return isCropped ? Math.max(Math.min(aspect, 1), 3 / 4) : aspect;
 }

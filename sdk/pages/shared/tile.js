@@ -13,9 +13,13 @@ export class Tile {
   #face = h("span.initials", { "aria-hidden": "true" });
   #waiting = h("span.waiting", { hidden: true });
   #loudUntil = 0;
+  #talks = false;
 
-  /** `mine`: one's own, which is silent. `isMain`: what everybody came for. `onPin`, `onExplain`: what its buttons do. */
-  constructor({ name, mine = false, isMain = false, content = "camera", onPin, onExplain }) {
+  /**
+   * `mine`: one's own, which is silent. `isMain`: what everybody came for. `onPin`, `onExplain`: what its buttons do;
+   * `onPick(tile, isTwice)`: a click on the picture, or two.
+   */
+  constructor({ name, mine = false, isMain = false, content = "camera", onPin, onPick, onExplain }) {
     Object.assign(this, { mine, isMain, content, onExplain });
     this.badge = new Badge(() => onExplain?.(this));
     this.pinButton = iconButton("pin", "Make this picture large", { className: "over square", onclick: () => onPin?.(this) });
@@ -26,7 +30,11 @@ export class Tile {
     this.#video.muted = mine;
     this.#video.addEventListener("resize", () => this.onAspect?.());
     this.#video.addEventListener("playing", () => this.element.toggleAttribute("data-playing", true));
-    this.element.addEventListener("dblclick", () => onPin?.(this));
+    for (const [click, isTwice] of [["click", false], ["dblclick", true]]) {
+      this.element.addEventListener(click, (event) => {
+        if (!event.target.closest("button") && (isTwice || event.detail === 1)) onPick?.(this, isTwice);
+      });
+    }
     this.rename(name);
   }
 
@@ -90,14 +98,21 @@ export class Tile {
   /** Shows the ring while it is loud, and a little longer: speech has gaps. */
   hear(level, now) {
     if (level > LOUD) this.#loudUntil = now + GAP_MS;
-    const speaks = now < this.#loudUntil;
+    const speaks = this.#talks || now < this.#loudUntil;
     if (speaks !== this.speaks) this.element.toggleAttribute("data-speaking", speaks);
     this.speaks = speaks;
   }
 
+  /** Whether the server hears it speak, and whether before all others. */
+  talk(talks, leads) {
+    this.#talks = talks;
+    this.element.toggleAttribute("data-leads", leads);
+    this.element.toggleAttribute("data-speaking", talks || Boolean(this.speaks));
+  }
+
   pin(isPinned) {
     this.pinButton.setAttribute("aria-pressed", String(isPinned));
-    relabel(this.pinButton, isPinned ? "Back to equal tiles" : "Make this picture large");
+    relabel(this.pinButton, isPinned ? "No longer keep this picture large" : "Make this picture large");
   }
 
   close() {

@@ -13,11 +13,17 @@ class Track extends EventTarget {
   onended = null;
   static count = 0;
 
-  constructor(kind) {
+  constructor(kind, size) {
     super();
     this.kind = kind;
+    this.size = size;
     this.id = `${kind}-${(Track.count += 1)}`;
     this.label = this.id;
+  }
+
+  /** What a browser says of a track of this size. */
+  getSettings() {
+    return this.size;
   }
 
   stop() {
@@ -25,7 +31,7 @@ class Track extends EventTarget {
   }
 }
 
-export const track = (kind) => new Track(kind);
+export const track = (kind, size = { width: 1280, height: 720 }) => new Track(kind, size);
 
 class Stream {
   #tracks = new Set();
@@ -49,6 +55,10 @@ class Stream {
 
 class Sender {
   #encodings;
+  #transaction = 0;
+  #isBusy = false;
+  /** How often parameters were set. */
+  changes = 0;
 
   constructor(peer, each, encodings) {
     this.peer = peer;
@@ -61,11 +71,19 @@ class Sender {
     this.track = each;
   }
 
+  /** A copy that holds for one step, as a browser's does. */
   getParameters() {
-    return { encodings: this.#encodings };
+    this.#transaction += 1;
+    return structuredClone({ transactionId: this.#transaction, encodings: this.#encodings });
   }
 
-  async setParameters({ encodings }) {
+  async setParameters({ transactionId, encodings }) {
+    if (transactionId !== this.#transaction) throw new DOMException("outdated", "InvalidModificationError");
+    if (this.#isBusy) faults.push("two changes of parameters at a time");
+    this.#isBusy = true;
+    await new Promise((resolve) => setTimeout(resolve, pace.stepMs));
+    this.#isBusy = false;
+    this.changes += 1;
     this.#encodings = encodings;
   }
 }
@@ -83,7 +101,9 @@ class Peer {
     peers.push(this);
   }
 
-  addTransceiver(each, { direction, sendEncodings }) {
+  addTransceiver(each, { direction, sendEncodings = [] }) {
+    if (sendEncodings.some(({ scalabilityMode }) => scalabilityMode === "unheard of"))
+      throw new DOMException("no such mode", "OperationError");
     const sender = new Sender(this, each, sendEncodings);
     const transceiver = { mid: String(this.#transceivers.length), direction, sender };
     this.#transceivers.push(transceiver);

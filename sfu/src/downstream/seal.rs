@@ -142,8 +142,8 @@ impl Stream {
         Ok(())
     }
 
-    /// Writes a header, what is to lie between, and the body, with the descriptors' numbers shifted; returns the header's
-    /// length. The dependency descriptor is shifted on its way, in a copy of the extensions.
+    /// Writes a header, what is to lie between, and the body, with what has to be another number for this viewer; returns the
+    /// header's length. The header comes first, and once: its front is written in one piece that may reach beyond it.
     fn write_renumbered(
         &self,
         numbered: &Numbered,
@@ -152,25 +152,19 @@ impl Stream {
         packet: &Stored<'_>,
         out: &mut [u8],
     ) -> Result<usize, Discard> {
-        let header_len = self.write_header(fields, packet.extensions, out)?;
+        let mut copy = [0; BLOCK_LEN_MAX];
+        let extensions = shifted(numbered, packet.extensions, &mut copy)?;
+        let header_len = self.write_header(fields, extensions, out)?;
         let rest = out.get_mut(header_len..).ok_or(Discard::TooLarge)?;
         let (front, rest) = rest.split_at_mut_checked(between.len()).ok_or(Discard::TooLarge)?;
         front.copy_from_slice(between);
         rest.get_mut(..body.len()).ok_or(Discard::TooLarge)?.copy_from_slice(body);
         let payload = rest.get_mut(..packet.payload.len()).ok_or(Discard::TooLarge)?;
         numbered.redundancy.retype(payload);
-        if numbered.shift == Shift::NONE {
-            return Ok(header_len);
-        }
-        let Some(place) = rebuild::place_of(packet.extensions, Extension::DependencyDescriptor) else {
+        if numbered.shift != Shift::NONE {
             codec::renumber(numbered.codec, payload, None, numbered.shift);
-            return Ok(header_len);
-        };
-        let mut copy = [0; BLOCK_LEN_MAX];
-        let block = copy.get_mut(..packet.extensions.len()).ok_or(Discard::TooLarge)?;
-        block.copy_from_slice(packet.extensions);
-        codec::renumber(numbered.codec, payload, block.get_mut(place), numbered.shift);
-        self.write_header(fields, block, out)
+        }
+        Ok(header_len)
     }
 
     /// Writes a packet's header with this viewer's extension ids; returns its length.
@@ -178,4 +172,18 @@ impl Stream {
     fn write_header(&self, fields: &Fields, extensions: &[u8], out: &mut [u8]) -> Result<usize, Discard> {
         self.form.write(fields, extensions, out).ok_or(Discard::TooLarge)
     }
+}
+
+/// The extensions with the dependency descriptor's number shifted: in a copy, where there is one to shift.
+fn shifted<'a>(
+    numbered: &Numbered,
+    extensions: &'a [u8],
+    copy: &'a mut [u8; BLOCK_LEN_MAX],
+) -> Result<&'a [u8], Discard> {
+    let place = rebuild::place_of(extensions, Extension::DependencyDescriptor);
+    let Some(place) = place.filter(|_| numbered.shift != Shift::NONE) else { return Ok(extensions) };
+    let block = copy.get_mut(..extensions.len()).ok_or(Discard::TooLarge)?;
+    block.copy_from_slice(extensions);
+    codec::renumber(numbered.codec, &mut [], block.get_mut(place), numbered.shift);
+    Ok(block)
 }
