@@ -11,4 +11,7 @@ mod meeting;
 mod network;
 mod nonces;
 mod overload;
+mod sealed;
+// Other test binaries use more of it.
+#[allow(dead_code)]
 mod studio;
