@@ -39,6 +39,7 @@ use self::credit::Credit;
 use self::others::Others;
 use self::stream::Source;
 pub(crate) use self::stream::Stream;
+pub(crate) use self::trail::BYTES as TRAIL_BYTES;
 use crate::command::{Carried, PublicationId, SessionId};
 use crate::departures::Departures;
 use crate::upstream::{SenderReport, TrackKey, Upstream};
