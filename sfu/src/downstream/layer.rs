@@ -41,10 +41,13 @@ impl Stream {
         Some((layer(&got, upstream), got.reason))
     }
 
-    /// `None` for a viewer whose first picture has not come yet.
+    /// `None` for a viewer whose first picture has not come yet, and for one that is about to leave what is sent no longer.
     fn got(&self, upstream: &Upstream) -> Option<Got> {
         if self.choice.reason == LayerReason::Paused {
             return Some(Got { at: None, reason: LayerReason::Paused });
+        }
+        if self.choice.reason == LayerReason::NotSent && !self.has_its_choice() {
+            return None;
         }
         let Aim { track, target, .. } = self.had()?;
         let known = upstream.track(TrackKey::new(self.source()?.upstream, track))?;

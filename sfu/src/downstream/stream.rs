@@ -7,11 +7,11 @@
 use std::num::NonZeroU8;
 use std::time::Duration;
 
-use tidewire_core::codec::{Codec, Kind};
+use tidewire_core::codec::{Codec, Kind, Targets};
 use tidewire_core::count::Discard;
 use tidewire_core::machine::Egress;
 use tidewire_core::message::quality::LayerReason;
-use tidewire_core::negotiate::{Format, Media, Source as Ssrcs};
+use tidewire_core::negotiate::{Format, Media};
 use tidewire_core::random::Seeded;
 use tidewire_core::rebuild::Form;
 use tidewire_core::ring::Stored;
@@ -53,6 +53,8 @@ pub(crate) struct Stream {
     /// What of the publisher's is sent here: its upstream and section.
     source: Option<Source>,
     pub(super) choice: Choice,
+    /// Targets of the track that is heard by which the stream may climb to the one it is to have.
+    pub(super) steps: Targets,
     /// The section's formats that this viewer takes.
     formats: Vec<Playable>,
     /// Of the packet sent last.
@@ -93,7 +95,7 @@ impl Stream {
         let source = media.sources.first()?;
         Some(Self {
             course: Course::new(source.primary, random.below(FIRST_SEQUENCE_MAX)),
-            form: form(media, source),
+            form: form(media, source.rtx),
             kind: media.kind,
             rtx_ssrc: source.rtx,
             feedback: Reported::default(),
@@ -102,6 +104,7 @@ impl Stream {
             trail: None,
             source: None,
             choice: Choice { aim: None, reason: LayerReason::NotSent, wanted: None },
+            steps: Targets::NONE,
             formats: Vec::new(),
             clock_rate: 0,
             reported: None,
@@ -305,10 +308,10 @@ impl Stream {
 
 /// How a stream's packets are dressed. They are numbered on the transport only if each of them is repaired as RTX: the same
 /// packet again would need the same number, for which another packet has been sent since.
-fn form(media: &Media, source: &Ssrcs) -> Form {
+fn form(media: &Media, rtx_ssrc: Option<u32>) -> Form {
     let has_rtx = |format: &Format| format.rtx.and_then(NonZeroU8::new).is_some();
     let is_reported = media.formats.iter().any(|format| format.feedback.transport_cc);
-    if is_reported && source.rtx.is_some() && media.formats.iter().all(has_rtx) {
+    if is_reported && rtx_ssrc.is_some() && media.formats.iter().all(has_rtx) {
         Form::numbered(&media.extensions, &media.mid)
     } else {
         Form::new(&media.extensions, &media.mid)
