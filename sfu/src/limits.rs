@@ -93,6 +93,8 @@ pub const BYTES_AHEAD_MAX: usize = CHUNK_LEN
         + size_of::<Option<Upstream>>()
         + size_of::<Option<Arrivals>>()
         + size_of::<Option<Delivery>>()
+        // An observation is a box.
+        + size_of::<Option<Box<()>>>()
         + size_of::<Option<Session>>());
 
 /// What a client adds at most to its connection's sum, by the longest credentials (RFC 8839 5.4) and every format, source,
@@ -104,9 +106,9 @@ pub const BYTES_HOSTILE_MAX: usize = 4 * 256
     + paths(PATHS_PER_CONNECTION_MAX);
 
 /// Any connection: its place, four keys (SRTP and SRTCP, either way), 8 credentials of up to 32 bytes (two of each end, and
-/// again before an ICE restart), two paths in the index, and eight timers of 32 bytes (four reasons, each with one that
+/// again before an ICE restart), two paths in the index, and ten timers of 32 bytes (five reasons, each with one that
 /// was overtaken).
-const CONNECTION: usize = size_of::<Option<Connection>>() + 4 * KEY + 8 * 32 + paths(2) + HALF_EMPTY * 8 * 32;
+const CONNECTION: usize = size_of::<Option<Connection>>() + 4 * KEY + 8 * 32 + paths(2) + HALF_EMPTY * 10 * 32;
 
 /// A key schedule: 592 bytes with AES-GCM; with AES counter mode a box of about a kilobyte.
 const KEY: usize = 1152;

@@ -187,3 +187,64 @@ fn shifted<'a>(
     codec::renumber(numbered.codec, &mut [], block.get_mut(place), numbered.shift);
     Ok(block)
 }
+
+#[cfg(test)]
+mod tests {
+    use tidewire_core::codec::{Codec, Kind};
+    use tidewire_core::id::Mid;
+    use tidewire_core::negotiate::{Cname, Extensions, Feedback, Format, Media, Source, Spec};
+    use tidewire_core::random::Seeded;
+    use tidewire_core::ring::Meta;
+
+    use super::*;
+    use crate::command::{Carried, PublicationId};
+
+    fn stream() -> Stream {
+        let spec = Spec { codec: Codec::Av1, clock_rate: 90_000, channels: 1, parameters: String::new() };
+        let feedback = Feedback { transport_cc: true, ..Feedback::default() };
+        let mut extensions = Extensions::default();
+        [(Extension::Mid, 1), (Extension::TransportSequence, 2), (Extension::DependencyDescriptor, 3)]
+            .into_iter()
+            .for_each(|(extension, id)| extensions.bind(extension, id));
+        let media = Media {
+            mid: Mid::from("v").unwrap(),
+            kind: Kind::Video,
+            formats: vec![Format { payload_type: 96, spec, rtx: Some(97), feedback }],
+            extensions,
+            sources: vec![Source { primary: 7, rtx: Some(8) }],
+            rids: Vec::new(),
+        };
+        let carried = Carried {
+            publication: PublicationId(0),
+            cname: Cname::new(),
+            media,
+            wish: tidewire_core::message::quality::Wish::default(),
+        };
+        Stream::new(carried, &mut Seeded::new(1)).unwrap()
+    }
+
+    #[test]
+    fn a_descriptor_is_renumbered_and_the_payload_behind_its_header_stays() {
+        let fields = Fields { marker: false, payload_type: 96, sequence: 1, timestamp: 2, ssrc: 7, padded: false };
+        let shift = Shift { frame: 5, ..Shift::NONE };
+        let numbered = Numbered {
+            sequence: 1,
+            fields,
+            rtx_payload_type: Some(97),
+            shift,
+            codec: Codec::Av1,
+            is_filler: false,
+            redundancy: Redundancy::Kept,
+        };
+        // Start and end of a frame, template 0, frame number 0x0102.
+        let block = [Extension::DependencyDescriptor as u8, 3, 0xc0, 1, 2];
+        let payload = [0xee; 64];
+        let packet =
+            Stored { sequence: 9, meta: Meta::default(), extensions: &block, payload: &payload, body: &payload };
+        let mut out = [0x55; HEADER_LEN_MAX + 64];
+        let len = stream().write_renumbered(&numbered, &fields, (&[], &payload), &packet, &mut out).unwrap();
+        assert_eq!(&out[len..len + 64], &payload);
+        let header = tidewire_core::rtp::Header::parse(&out[..len]).unwrap();
+        assert_eq!((header.len, header.extensions(&out).last()), (len, Some((3, &[0xc0, 1, 7][..]))));
+    }
+}

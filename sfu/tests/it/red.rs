@@ -8,7 +8,7 @@ use tidewire_core::machine::Machine;
 use tidewire_core::sim::{Link, Viewer};
 
 use crate::call::{Call, Wishes};
-use crate::nonces::{Seen, note};
+use crate::sealed::{Seen, note};
 use crate::stage::{Speaker, run, with_redundancy};
 
 const LOSSY: Link =
