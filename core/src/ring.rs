@@ -11,7 +11,7 @@ use crate::codec::{Numbers, Reach};
 /// Bytes of padding that a packet may get at most.
 pub const PADDING_LEN_MAX: usize = 16;
 
-/// What of a packet's header is kept beside its bytes, and what its descriptor says. 32 bytes, of an entry's 56.
+/// What of a packet's header is kept beside its bytes, and what its descriptor says. 36 bytes, of an entry's 64.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Meta {
     pub timestamp: u32,

@@ -57,6 +57,26 @@ struct Shards(Handles);
 /// An event and the shard that it is from.
 type Told = (ShardId, sfu::Event);
 
+/// By which way a shard's events reach the control loop.
+#[derive(Clone, Debug)]
+struct Outlet {
+    tell: mpsc::Sender<Told>,
+    /// Places that notices leave free.
+    kept_free: usize,
+}
+
+impl Outlet {
+    /// Sends an event. A notice that finds no room is dropped: a later one says how things stand then.
+    fn send(&self, shard: ShardId, event: sfu::Event) {
+        if event.is_notice() && self.tell.capacity() <= self.kept_free {
+            return;
+        }
+        if self.tell.try_send((shard, event)).is_err() {
+            tracing::error!(shard = shard.0, "an event was lost: the control loop has ended");
+        }
+    }
+}
+
 impl Media {
     /// Starts everything; must be called inside a tokio runtime.
     pub(crate) fn start(
@@ -69,10 +89,15 @@ impl Media {
         let pool =
             Pool::start(&identity, settings.dtls, HANDSHAKE_THREADS).context("cannot start handshake threads")?;
         let secret = random()?;
-        // Two events for each slot of each shard, and a slot is used again only once both are read: it never overflows.
-        let (tell, told) = mpsc::channel(2 * CONNECTIONS_MAX * usize::from(settings.shards));
+        let shards = usize::from(settings.shards);
+        // Two events for each slot of each shard that may not be lost, and a slot is used again only once both are read: for
+        // these there is always room. Notices take what is beyond; between a shard's look at the room and its notice each of the
+        // others may have sent one.
+        let kept_free = 2 * CONNECTIONS_MAX * shards + shards;
+        let (tell, told) = mpsc::channel(kept_free + NOTICES_LEN);
+        let outlet = Outlet { tell, kept_free };
         let handles = (0..settings.shards)
-            .map(|shard| start_shard(settings, addresses, ShardId(shard), secret, &pool, &tell))
+            .map(|shard| start_shard(settings, addresses, ShardId(shard), secret, &pool, &outlet))
             .collect::<Result<Vec<_>>>()?;
         let packets = Packets::of(&handles, tidewire_net::probe()).context("there is no shard")?;
         let shards = Shards(Arc::new(Mutex::new(handles)));
@@ -258,7 +283,7 @@ fn start_shard(
     shard: ShardId,
     secret: [u8; 16],
     pool: &Pool,
-    tell: &mpsc::Sender<Told>,
+    outlet: &Outlet,
 ) -> Result<ShardHandle<sfu::Command>> {
     let config = ShardConfig {
         shard,
@@ -271,7 +296,7 @@ fn start_shard(
         spin: settings.spin,
     };
     let table = TableConfig { shard, secret, seed: u64::from_ne_bytes(random()?), loudest: settings.loudest };
-    let tell = tell.clone();
+    let outlet = outlet.clone();
     let handle = tidewire_net::spawn(
         &config,
         move |_| SessionTable::new(table),
@@ -279,11 +304,7 @@ fn start_shard(
             let sender = pool.sender_for(shard, progress);
             move |request| sender.send(request)
         },
-        move |event| {
-            if tell.try_send((shard, event)).is_err() {
-                tracing::error!(shard = shard.0, "an event was lost: the control loop has ended");
-            }
-        },
+        move |event| outlet.send(shard, event),
     );
     handle.with_context(|| {
         let mend = "choose another port with --udp-port, or other addresses with --media-ip";
@@ -323,6 +344,9 @@ const COMMAND_PAUSE: Duration = Duration::from_millis(1);
 
 /// How often the gateway is told of a changed load at most.
 const LOAD_EVERY: Duration = Duration::from_secs(1);
+
+/// Notices that wait for the control loop: what viewers and publishers of a few large channels are told in a second.
+const NOTICES_LEN: usize = 4096;
 
 /// To drain, and to end.
 const ORDERS_LEN: usize = 2;

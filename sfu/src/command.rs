@@ -102,3 +102,14 @@ pub enum Event {
     /// How a connection that is observed fared in the last second.
     Statistics { connection: ConnectionId, statistics: Box<Statistics> },
 }
+
+impl Event {
+    /// Whether it only tells how things stand, and a later one says it as well. Those that tell of a connection's beginning and
+    /// end do not: they may never be lost.
+    pub const fn is_notice(&self) -> bool {
+        match self {
+            Self::Connected { .. } | Self::Closed { .. } => false,
+            Self::Demand { .. } | Self::Switched { .. } | Self::Speakers { .. } | Self::Statistics { .. } => true,
+        }
+    }
+}

@@ -18,7 +18,9 @@ pub(crate) struct Notices(VecDeque<Event>);
 impl Notices {
     /// Lets an event wait, in place of one that says the same of an earlier moment.
     pub(crate) fn push(&mut self, event: Event) {
-        if let Some(earlier) = self.0.iter_mut().find(|earlier| tells_the_same(earlier, &event)) {
+        let may_be_there = !matches!(event, Event::Switched { .. });
+        let earlier = self.0.iter_mut().filter(|_| may_be_there).find(|earlier| tells_the_same(earlier, &event));
+        if let Some(earlier) = earlier {
             *earlier = event;
             return;
         }
@@ -33,14 +35,11 @@ impl Notices {
     }
 }
 
+/// A viewer is told of its layers a few times a second at most, so it has no two waiting and they are not compared.
 fn tells_the_same(one: &Event, other: &Event) -> bool {
     match (one, other) {
         (Event::Demand { connection, .. }, Event::Demand { connection: other, .. })
         | (Event::Statistics { connection, .. }, Event::Statistics { connection: other, .. }) => connection == other,
-        (
-            Event::Switched { connection, publication, .. },
-            Event::Switched { connection: other, publication: of_other, .. },
-        ) => connection == other && publication == of_other,
         (Event::Speakers { session, .. }, Event::Speakers { session: other, .. }) => session == other,
         _ => false,
     }

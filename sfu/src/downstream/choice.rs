@@ -3,10 +3,10 @@
 //! In go a section's encodings with their sizes, rates and targets, the viewer's wish and what its path carries; out come the
 //! encoding and target, the reason, and what the viewer would take if all were sent, by which publishers are told what is
 //! wanted. Better means: a larger encoding, in it a higher spatial layer, in that a higher temporal layer. It remembers
-//! nothing but the present choice, which it is handed, so that rates which waver do not make it waver.
+//! nothing; what the viewer has already it is handed, so that rates which waver do not make the choice waver.
 
 use arrayvec::ArrayVec;
-use tidewire_core::codec::{TARGETS_MAX, Target};
+use tidewire_core::codec::{TARGETS_MAX, Target, Targets};
 use tidewire_core::id::Rid;
 use tidewire_core::limits::ENCODINGS_MAX;
 use tidewire_core::message::quality::{LayerReason, Wish};
@@ -25,14 +25,22 @@ pub(crate) struct Candidate<'a> {
     /// The track's index in its upstream.
     pub(crate) track: u8,
     pub(crate) rid: Option<Rid>,
-    /// Of its highest spatial layer, in pixels.
+    /// Of its highest spatial layer, in pixels, and of each as far as the stream says it.
     pub(crate) size: Option<(u16, u16)>,
+    pub(crate) sizes: Sizes,
     pub(crate) is_sent: bool,
-    /// The lowest first.
     pub(crate) targets: &'a [Target],
+    /// Those of them that are sent while the encoding is.
+    pub(crate) active: Targets,
     /// Bits per second of each target; 0 where it is not known.
     pub(crate) rates_bps: &'a [u32],
 }
+
+/// Of each spatial layer.
+pub(crate) type Sizes = [Option<(u16, u16)>; SIZES_MAX];
+
+/// Spatial layers whose sizes are looked up; VP9 has 8 at most, and encoders make 3. Those above are taken for halvings.
+const SIZES_MAX: usize = 4;
 
 /// A track, and a target in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,13 +73,15 @@ struct Rung {
     /// 0 where it is not known: then it is tried.
     rate_bps: u32,
     size: Option<(u16, u16)>,
+    /// Whether its encoding is sent, and it is among what is sent of it.
     is_sent: bool,
+    is_active: bool,
 }
 
 /// All that there is to choose from, the lowest first.
 type Ladder = ArrayVec<Rung, { ENCODINGS_MAX * TARGETS_MAX }>;
 
-/// Chooses; `present` is the aim of the choice before.
+/// Chooses; `present` is what the viewer has, if it has anything.
 pub(crate) fn choose(
     candidates: &[Candidate<'_>],
     wish: &Wish,
@@ -98,14 +108,19 @@ impl<'a> Candidate<'a> {
             track: at,
             rid: track.rid,
             size: track.size(),
+            sizes: std::array::from_fn(|spatial| track.size_at(spatial as u8)),
             is_sent: track.is_sent(),
             targets: track.targets(),
+            active: track.active(),
             rates_bps: track.rates_bps(),
         }
     }
 
-    /// Each spatial layer has half the width and height of the next.
+    /// The size of a spatial layer's pictures; where the stream does not say it, each has half the width and height of the next.
     pub(crate) fn size_at(&self, spatial: u8) -> Option<(u16, u16)> {
+        if let Some(said) = self.sizes.get(usize::from(spatial)).copied().flatten() {
+            return Some(said);
+        }
         let highest = self.targets.iter().map(|target| target.spatial).max()?;
         let halvings = u32::from(highest.saturating_sub(spatial)).min(u16::BITS - 1);
         self.size.map(|(width, height)| (width >> halvings, height >> halvings))
@@ -116,15 +131,16 @@ impl<'a> Candidate<'a> {
     }
 
     fn rungs(&self, rank: u8) -> impl Iterator<Item = Rung> + '_ {
-        let last = self.targets.len().saturating_sub(1);
+        let highest = self.targets.iter().max();
         self.targets.iter().enumerate().map(move |(at, layers)| Rung {
             rank,
             layers: *layers,
             track: self.track,
-            target: if at == last { TOP } else { at as u8 },
+            target: if Some(layers) == highest { TOP } else { at as u8 },
             rate_bps: self.rates_bps.get(at).copied().unwrap_or(0),
             size: self.size_at(layers.spatial),
             is_sent: self.is_sent,
+            is_active: self.active.has(at as u8),
         })
     }
 }
@@ -133,7 +149,7 @@ impl<'a> Candidate<'a> {
 /// either, by their place in the offer, in the direction that known sizes show. Browsers offer the smallest first.
 fn ladder(candidates: &[Candidate<'_>]) -> Ladder {
     let mut ranked: ArrayVec<&Candidate<'_>, ENCODINGS_MAX> = candidates.iter().take(ENCODINGS_MAX).collect();
-    let rate = |one: &&Candidate<'_>| one.rates_bps.last().copied().unwrap_or(0);
+    let rate = |one: &&Candidate<'_>| one.rates_bps.iter().copied().max().unwrap_or(0);
     if ranked.iter().all(|one| one.size.is_some()) {
         ranked.sort_by_key(|one| one.area());
     } else if ranked.iter().all(|one| rate(one) > 0) {
@@ -206,13 +222,15 @@ impl<'a> Bounds<'a> {
         best.or_else(|| ladder.iter().find(allowed)).or_else(|| ladder.first()).copied()
     }
 
-    /// What is nearest to this rung and sent: the best below, else the lowest above.
+    /// What is nearest to this rung and sent: the best below, else the lowest above. A target that the viewer has already it
+    /// keeps while its encoding is sent: it gets what there is of it, and all of it again when there is more.
     fn nearest_sent(&self, ladder: &Ladder, ideal: Rung) -> Option<Rung> {
-        if ideal.is_sent {
+        let is_kept = self.present.is_none_or(|present| present == ideal.order());
+        if ideal.is_sent && (ideal.is_active || is_kept) {
             return Some(ideal);
         }
-        let below = |rung: &&Rung| rung.rank < ideal.rank && self.names(rung) && self.affords(rung);
-        let mut sent = ladder.iter().filter(|rung| rung.is_sent);
+        let below = |rung: &&Rung| rung.order() < ideal.order() && self.names(rung) && self.affords(rung);
+        let mut sent = ladder.iter().filter(|rung| rung.is_sent && rung.is_active);
         let best_below = sent.clone().rev().find(below);
         best_below.or_else(|| sent.next()).copied()
     }
@@ -275,8 +293,10 @@ mod tests {
             track,
             rid: Rid::from(rid).ok(),
             size: Some(size),
+            sizes: [None; SIZES_MAX],
             is_sent: true,
             targets: &LONE,
+            active: Targets::ALL,
             rates_bps,
         };
         [of(1, "q", (320, 180), &[150_000]), of(2, "h", (640, 360), &[500_000]), of(3, "f", (1280, 720), &[1_700_000])]
@@ -370,8 +390,10 @@ mod tests {
             track: 1,
             rid: None,
             size: Some((1280, 720)),
+            sizes: [None; SIZES_MAX],
             is_sent: true,
             targets: &targets,
+            active: Targets::ALL,
             rates_bps: &rates_bps,
         };
         let target = |wish: &Wish| choose(&[svc], wish, None, None).aim.map(|aim| (aim.target, aim.spatial));
@@ -384,5 +406,10 @@ mod tests {
         assert_eq!(wanted(&shown(640, 360)), Some(Target { spatial: 1, ..NO_LIMIT }));
         assert_eq!(wanted(&Wish { bitrate_max_bps: Some(1), ..Wish::default() }), Some(NO_LIMIT));
         assert_eq!(wanted(&shown(5000, 5000)), Some(NO_LIMIT), "nothing is large enough");
+        let reduced = Candidate { active: Targets(0b111), ..svc };
+        let has = |target, spatial| Some(Aim { track: 1, target, spatial });
+        let aim = |present| choose(&[reduced], &Wish::default(), None, present).aim.map(|aim| aim.target);
+        assert_eq!(aim(has(TOP, 2)), Some(TOP), "kept, for when there is more again");
+        assert_eq!(aim(has(0, 0)), Some(2), "nobody turns to what is not sent");
     }
 }

@@ -41,16 +41,21 @@ impl Stream {
         Some((layer(&got, upstream), got.reason))
     }
 
-    /// `None` for a viewer whose first picture has not come yet.
+    /// `None` for a viewer whose first picture has not come yet, and for one that is about to leave what is sent no longer.
     fn got(&self, upstream: &Upstream) -> Option<Got> {
         if self.choice.reason == LayerReason::Paused {
             return Some(Got { at: None, reason: LayerReason::Paused });
         }
+        if self.choice.reason == LayerReason::NotSent && !self.has_its_choice() {
+            return None;
+        }
         let Aim { track, target, .. } = self.had()?;
         let known = upstream.track(TrackKey::new(self.source()?.upstream, track))?;
         let candidate = Candidate::of(track, known);
-        let index = if target == TOP { candidate.targets.len() - 1 } else { usize::from(target) };
-        let layers = candidate.targets.get(index).copied().unwrap_or_default();
+        let active = (0..=u8::MAX).zip(candidate.targets).filter(|(at, _)| candidate.active.has(*at));
+        let highest = active.map(|(_, layers)| *layers).max();
+        let own = candidate.targets.get(usize::from(target)).copied();
+        let layers = if target == TOP { highest } else { own.min(highest) }.unwrap_or_default();
         Some(Got { at: Some((track, layers, candidate.size_at(layers.spatial))), reason: self.present_reason() })
     }
 

@@ -7,7 +7,7 @@
 use std::num::NonZeroU8;
 use std::time::Duration;
 
-use tidewire_core::codec::{Codec, Kind};
+use tidewire_core::codec::{Codec, Kind, Targets};
 use tidewire_core::count::Discard;
 use tidewire_core::machine::Egress;
 use tidewire_core::message::quality::LayerReason;
@@ -51,6 +51,8 @@ pub(crate) struct Stream {
     /// What of the publisher's is sent here: its upstream and section.
     source: Option<Source>,
     pub(super) choice: Choice,
+    /// Targets of the track that is heard by which the stream may climb to the one it is to have.
+    pub(super) steps: Targets,
     /// The section's formats that this viewer takes.
     formats: Vec<Playable>,
     /// Of the packet sent last.
@@ -100,6 +102,7 @@ impl Stream {
             trail: None,
             source: None,
             choice: Choice { aim: None, reason: LayerReason::NotSent, wanted: None },
+            steps: Targets::NONE,
             formats: Vec::new(),
             clock_rate: 0,
             reported: None,

@@ -58,9 +58,10 @@ impl Leg {
 pub(super) struct Trail {
     /// All but the present one.
     past: VecDeque<Leg>,
-    /// The picture of the last frame that went out or had to be counted, and the last TL0 index, both as they went out.
+    /// The numbers of the last packet that went out in order, as they went out.
     picture: Option<u16>,
     tl0: Option<u8>,
+    frame: Option<u16>,
     /// The last picture, as it came in, that was closed over.
     closed: Option<u16>,
     /// Pictures that passed since another target was wished for.
@@ -70,7 +71,7 @@ pub(super) struct Trail {
 impl Default for Trail {
     /// With all the memory that it ever needs.
     fn default() -> Self {
-        Self { past: VecDeque::with_capacity(LEGS_MAX), picture: None, tl0: None, closed: None, waited: 0 }
+        Self { past: VecDeque::with_capacity(LEGS_MAX), picture: None, tl0: None, frame: None, closed: None, waited: 0 }
     }
 }
 
@@ -120,6 +121,9 @@ impl Trail {
         if let Some(tl0) = numbers.tl0 {
             self.tl0 = Some(tl0.wrapping_add(shift.tl0));
         }
+        if let Some(frame) = numbers.frame {
+            self.frame = Some(frame.wrapping_add(shift.frame));
+        }
     }
 
     /// The shift after a packet in order was left out. Where a receiver would wait for the picture, each that is left out moves
@@ -136,11 +140,12 @@ impl Trail {
     pub(super) fn go_on(&mut self, numbers: &Numbers) -> Shift {
         self.closed = None;
         let picture = self.picture.filter(|_| numbers.picture_bits > 0);
-        let tl0 = numbers.tl0.and_then(|first| Some(self.tl0?.wrapping_add(1).wrapping_sub(first)));
+        let tl0 = self.tl0.zip(numbers.tl0);
+        let frame = self.frame.zip(numbers.frame);
         Shift {
             picture: picture.map_or(0, |last| last.wrapping_add(1).wrapping_sub(numbers.picture)),
-            tl0: tl0.unwrap_or(0),
-            frame: 0,
+            tl0: tl0.map_or(0, |(last, first)| last.wrapping_add(1).wrapping_sub(first)),
+            frame: frame.map_or(0, |(last, first)| last.wrapping_add(1).wrapping_sub(first)),
         }
     }
 }
@@ -173,7 +178,13 @@ mod tests {
     #[test]
     fn pictures_are_closed_over_once_each_and_go_on_by_one_in_another_track() {
         let mut trail = Trail::default();
-        let numbers = |picture, tl0| Numbers { picture, picture_bits: 15, closes: true, tl0: Some(tl0), frame: None };
+        let numbers = |picture, tl0| Numbers {
+            picture,
+            picture_bits: 15,
+            closes: true,
+            tl0: Some(tl0),
+            frame: Some(picture * 2),
+        };
         trail.note(&numbers(40, 7), Shift::NONE);
         let once = trail.close_over(&numbers(41, 7), Shift::NONE);
         assert_eq!(trail.close_over(&numbers(41, 7), once), once, "its second packet");
@@ -181,6 +192,7 @@ mod tests {
         let shift = trail.go_on(&numbers(900, 200));
         assert_eq!(900_u16.wrapping_add(shift.picture), 42);
         assert_eq!(200_u8.wrapping_add(shift.tl0), 9);
+        assert_eq!(1800_u16.wrapping_add(shift.frame), 85);
     }
 
     proptest! {

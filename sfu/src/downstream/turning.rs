@@ -5,10 +5,10 @@
 //! picture ids and TL0 indices go on from what was sent. It seals nothing.
 
 use arrayvec::ArrayVec;
-use tidewire_core::codec::{Kind, Shift};
+use tidewire_core::codec::{Kind, Shift, Target, Targets};
 use tidewire_core::count::Discard;
 use tidewire_core::limits::ENCODINGS_MAX;
-use tidewire_core::ring::Stored;
+use tidewire_core::ring::{Meta, Stored};
 use tidewire_core::time::Instant;
 
 use super::choice::{Aim, Candidate, Choice, choose};
@@ -27,7 +27,7 @@ impl Stream {
         let tracks = upstream.tracks_of(section);
         let candidates: ArrayVec<_, ENCODINGS_MAX> =
             tracks.iter().map(|(at, track)| Candidate::of(*at, track)).collect();
-        let choice = choose(&candidates, &self.carried.wish, None, self.choice.aim);
+        let choice = choose(&candidates, &self.carried.wish, None, self.had());
         self.take_up(choice, upstream);
     }
 
@@ -52,6 +52,7 @@ impl Stream {
         if self.course.heard == Some(key) {
             self.course.awaited = None;
             self.wish_for(aim.target);
+            self.steps = self.steps_to(aim, upstream.track(key).map_or(&[], |track| track.targets()));
         } else if self.course.stage == Stage::Running {
             self.course.awaited = Some(key);
         } else {
@@ -104,24 +105,38 @@ impl Stream {
         (self.course.stage, self.course.wished) = (Stage::Running, target);
     }
 
-    /// Turns to the wished target, if this packet begins a picture with which the viewer's decoder can follow.
+    /// Turns to the wished target, or to one on the way to it, if this packet begins a picture with which the viewer's decoder
+    /// can follow.
     pub(super) fn turn(&mut self, packet: &Stored<'_>) -> bool {
-        let (wished, meta) = (self.course.wished, &packet.meta);
-        if wished == self.course.target || !meta.frame_start {
+        if self.course.wished == self.course.target || !packet.meta.frame_start {
             return false;
         }
-        let reach = &meta.reach;
-        let may_turn = reach.entry_to.has(wished) && (meta.key_frame || reach.decodable_in.has(self.course.target));
-        let spatial = self.wished_spatial();
+        let (next, spatial) = (self.next_target(&packet.meta), self.wished_spatial());
         let outgoing = self.course.outgoing(packet.sequence);
         let trail = self.trail.get_or_insert_default();
-        let Some(leg) = self.leg.filter(|_| may_turn) else {
+        let (Some(leg), Some(target)) = (self.leg, next) else {
             trail.waited = trail.waited.saturating_add(1);
             return false;
         };
         trail.waited = 0;
-        self.set_out(Leg { from: packet.sequence, to: outgoing, target: wished, spatial, ..leg });
+        // A step on the way is of the layer that is there already.
+        let spatial = if target == self.course.wished { spatial } else { leg.spatial };
+        self.set_out(Leg { from: packet.sequence, to: outgoing, target, spatial, ..leg });
         true
+    }
+
+    /// The target that can be turned to with this packet. Temporal layers are climbed one by one where a frame leans on the layer
+    /// below: then a step is a frame that the present target has not.
+    fn next_target(&self, meta: &Meta) -> Option<u8> {
+        let (reach, present, wished) = (&meta.reach, self.course.target, self.course.wished);
+        if !meta.key_frame && !reach.decodable_in.has(present) {
+            return None;
+        }
+        if reach.entry_to.has(wished) {
+            return Some(wished);
+        }
+        let steps = if reach.part_of.has(present) { 0 } else { reach.entry_to.0 & self.steps.0 };
+        (steps != 0).then_some(steps.trailing_zeros() as u8)
     }
 
     /// Whether only a key frame lets the stream turn to another spatial layer. For a temporal one none is ever asked for.
@@ -156,6 +171,18 @@ impl Stream {
         }
         self.course.set_out(&leg);
         self.course.is_plain &= self.trail.is_none();
+    }
+
+    /// The targets of the present spatial layer that are not above the aim.
+    fn steps_to(&self, aim: Aim, targets: &[Target]) -> Targets {
+        let spatial = self.leg.map_or(0, |leg| leg.spatial);
+        let highest = if aim.target == TOP { targets.iter().max() } else { targets.get(usize::from(aim.target)) };
+        let is_step = |one: &Target| {
+            one.spatial == spatial
+                && highest.is_some_and(|top| one.spatial <= top.spatial && one.temporal <= top.temporal)
+        };
+        let indexed = (0..u32::BITS).zip(targets).filter(|(_, one)| is_step(one));
+        Targets(indexed.fold(0, |steps, (at, _)| steps | 1 << at))
     }
 
     fn wish_for(&mut self, target: u8) {

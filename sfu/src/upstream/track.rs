@@ -84,6 +84,7 @@ pub(crate) struct Track {
     layering: Option<Layering>,
     targets: ArrayVec<Target, TARGETS_MAX>,
     meter: Meter,
+    active: Targets,
     size: Option<(u16, u16)>,
     is_sent: bool,
     /// Frames of siblings since its own last packet.
@@ -127,13 +128,14 @@ impl Track {
             layering: None,
             targets: ArrayVec::from_iter([Target::default()]),
             meter: Meter::default(),
+            active: Targets::ALL,
             size: None,
             is_sent: false,
             frames_missed: 0,
         }
     }
 
-    /// The decode targets that there are, the lowest first; one at least.
+    /// The decode targets that there are, one at least, in no order that could be relied on.
     pub(crate) fn targets(&self) -> &[Target] {
         &self.targets
     }
@@ -143,9 +145,19 @@ impl Track {
         &self.meter.rates_bps()[..self.targets.len()]
     }
 
-    /// The size of its pictures in pixels, as it was last said.
+    /// The size of its largest pictures in pixels, as it was last said.
     pub(crate) const fn size(&self) -> Option<(u16, u16)> {
         self.size
+    }
+
+    /// That of a spatial layer's pictures, where the stream says it.
+    pub(crate) fn size_at(&self, spatial: u8) -> Option<(u16, u16)> {
+        self.layering.as_ref()?.size(spatial)
+    }
+
+    /// The targets that are sent at present, as far as the publisher says it.
+    pub(crate) const fn active(&self) -> Targets {
+        self.active
     }
 
     /// Whether its publisher sends it at present.
@@ -303,30 +315,38 @@ impl Track {
 
     /// Takes note of sizes and targets. Returns whether there is something new to choose from.
     fn note_layers(&mut self, seen: &Inspection) -> bool {
-        let mut changed = false;
-        if let Some(size) = seen.size.filter(|size| self.size != Some(*size)) {
-            self.size = Some(size);
-            changed = true;
+        if !seen.frame_start {
+            return false;
         }
-        let known = self.layering.as_ref().map_or(&[][..], Layering::targets);
-        if !known.is_empty() && known != &self.targets[..] {
-            self.targets = known.iter().copied().take(TARGETS_MAX).collect();
-            changed = true;
+        let Some(layering) = &self.layering else { return false };
+        let (known, active) = (layering.targets(), layering.active());
+        let highest = known.iter().map(|target| target.spatial).max().unwrap_or(0);
+        let size = seen.size.or_else(|| layering.size(highest)).or(self.size);
+        if known == &self.targets[..] && size == self.size && active == self.active {
+            return false;
         }
-        changed
+        self.targets = known.iter().copied().take(TARGETS_MAX).collect();
+        (self.size, self.active) = (size, active);
+        true
     }
 
-    /// Sets in which the highest target is have all that would lie above it, so that a viewer of [`TOP`] has the highest,
+    /// Sets in which the highest target is have all bits that stand for none, so that a viewer of [`TOP`] has the highest,
     /// whichever that is.
     fn open_upwards(&self, reach: Reach) -> Reach {
-        let highest = self.targets.len() - 1;
-        let open = |set: Targets| if set.has(highest as u8) { Targets(set.0 | u32::MAX << highest) } else { set };
+        let Some(highest) = self.highest() else { return reach };
+        let known = u32::MAX >> (TARGETS_MAX - self.targets.len());
+        let open = |set: Targets| Targets(set.0 & known | if set.has(highest) { !known } else { 0 });
         Reach {
             part_of: open(reach.part_of),
             entry_to: open(reach.entry_to),
             decodable_in: open(reach.decodable_in),
             ..reach
         }
+    }
+
+    /// The index of the highest target.
+    pub(crate) fn highest(&self) -> Option<u8> {
+        (0..=u8::MAX).zip(&self.targets).max_by_key(|(_, target)| **target).map(|(at, _)| at)
     }
 
     fn part_of(&self, timestamp: u32, starts_key_frame: bool) -> FramePart {
