@@ -39,7 +39,10 @@ describe("speakers", () => {
       assert.ok(told.at - begun <= TOLD_WITHIN_MS, `${told.at - begun} ms`);
       await pause(1_500);
       const more = await listener.evaluate(() => window.speakers.heard());
-      assert.ok(more.every(({ tags }) => tags[0] === `number ${turn}`), `it flaps: ${JSON.stringify(more)}`);
+      // A busy machine lets the browser stand still for longer than anybody draws breath: then nobody speaks, and that is so.
+      const others = more.filter(({ tags }) => tags.length > 0 && tags[0] !== `number ${turn}`);
+      assert.deepEqual(others, [], "it flaps");
+      if (more.length > 0) context.diagnostic(`meanwhile: ${JSON.stringify(more)}`);
       await publisher.evaluate(() => window.speakers.speak([]));
       await until("silence", () => listener.evaluate(() => window.speakers.heard().some(({ tags }) => tags.length === 0)));
     }

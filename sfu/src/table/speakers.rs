@@ -67,7 +67,7 @@ impl SessionTable {
                     speakers.push(upstream.publication);
                 }
             }
-            self.events.push_back(Event::Speakers { session: id, speakers });
+            self.notices.push(Event::Speakers { session: id, speakers });
         }
         let speakers = &mut session.speakers;
         if let Some(at) = speakers.deadline() {

@@ -69,8 +69,7 @@ pub(crate) struct Track {
     pub(crate) ring: RetransmissionRing,
     /// Up to here packets have been in a round: whoever lacks an older one may have had it again already, as it was.
     pub(crate) levelled_up_to: u64,
-    /// The packet with which it was heard again, after some that no viewer was sent: with it their numbers go on as if there had
-    /// been none. 0 while there was no such break.
+    /// The packet with which it was heard again, after some that no viewer was sent; 0 while there was no such break.
     pub(crate) resumed_at: u64,
     pub(crate) key_frames: KeyFrames,
     pub(crate) report: Option<SenderReport>,
