@@ -27,6 +27,11 @@ export class Firefox {
     return firefox;
   }
 
+  /** A new tab with nothing in it. */
+  async tab() {
+    return this.#browser.newPage();
+  }
+
   /** A new client of `server` in `channel`, on a page of another origin. */
   async client(server, channel) {
     const page = await this.#browser.newPage();
