@@ -121,12 +121,7 @@ impl Layering {
             // Bits of the payload's own targets would mean others among those of the descriptors.
             return if self.dependency.is_some() { seen.without_layers() } else { seen };
         };
-        let numbers = match &mut self.described {
-            Described::Vp8(layers) => layers.inspect(packet).numbers,
-            Described::Vp9(layers) => layers.inspect(packet).numbers,
-            Described::Not { .. } => super::Numbers::NONE,
-        };
-        frame.inspection(numbers)
+        frame.inspection(self.inspect_beside(packet, frame.is_key_frame()))
     }
 
     /// The targets that there are, one at least: in the order of the dependency descriptors, else the lowest first and then as they
@@ -168,6 +163,16 @@ impl Layering {
             self.dependency = Dependency::open(descriptor).map(Box::new);
         }
         self.dependency.as_mut()?.read(packet.sequence, descriptor)
+    }
+
+    /// What only the payload tells, of a packet whose descriptor was read: its own numbers, and a size that the descriptor may lack.
+    fn inspect_beside(&mut self, packet: &Packet<'_>, key_frame: bool) -> Inspection {
+        match &mut self.described {
+            Described::Vp8(layers) => layers.inspect(packet),
+            Described::Vp9(layers) => layers.inspect(packet),
+            Described::Not { .. } if key_frame => self.inspect_payload(packet),
+            Described::Not { .. } => Inspection::default(),
+        }
     }
 
     fn inspect_payload(&mut self, packet: &Packet<'_>) -> Inspection {
