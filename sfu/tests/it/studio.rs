@@ -119,7 +119,7 @@ pub(crate) struct Studio {
 
 impl Studio {
     pub(crate) fn new(encodings: usize) -> Self {
-        let table = SessionTable::new(TableConfig { shard: ShardId(0), secret: SECRET, seed: 1 });
+        let table = SessionTable::new(TableConfig { shard: ShardId(0), secret: SECRET, seed: 1, loudest: 0 });
         let mut entropy = Seeded::new(5);
         let entropy = Box::new(move |bytes: &mut [u8]| bytes.fill_with(|| entropy.next_u64() as u8));
         let server = SERVER.parse().unwrap();
