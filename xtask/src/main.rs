@@ -1,4 +1,4 @@
-//! The project's own commands: `cargo xtask run | test | tidy | bench | reference`.
+//! The project's own commands: `cargo xtask run | test | tidy | bench | fuzz | reference`.
 //!
 //! Each command does its own set-up: what a machine lacks is named with its reason, then installed. Nothing here is
 //! linked into the server; it stays small, so that it is built in seconds before the first command can speak.
@@ -10,6 +10,7 @@ mod run;
 mod test;
 mod bench;
 mod instructions;
+mod fuzz;
 mod tidy;
 mod reference;
 mod packages;
@@ -41,6 +42,7 @@ fn command(arguments: &[String]) -> Result<ExitCode> {
         "test" => test::test(rest),
         "tidy" => tidy::tidy(rest),
         "bench" => bench::bench(rest),
+        "fuzz" => fuzz::fuzz(rest),
         "reference" => reference::reference(rest),
         "help" | "--help" | "-h" => {
             println!("{USAGE}");
@@ -59,4 +61,7 @@ usage: cargo xtask COMMAND
   bench [NAME]         the benches; `bench forward [SCENARIO]` runs the load against a server and the floor in turns,
                        `bench floor` measures that floor in every way of forwarding,
                        `bench instructions [--bless]` counts under valgrind and compares with the ratchet
+  fuzz [SECONDS] [TARGET...] [--learn]
+                       every fuzz target, ten minutes each, or those that are named; --learn takes what reaches further
+                       into the committed corpora
   reference            writes the generated pages of docs/reference from the registries in the code";

@@ -212,11 +212,11 @@ struct Frame {
     reach: Reach,
 }
 
+/// Tells a frame's number, and the numbers of what it leans on.
+type Teller<'a> = &'a mut dyn FnMut(&Line, &Inspection) -> (u64, Vec<u64>);
+
 /// The frames of a stream, in order; numbers are of the descriptor, or made of VP9's picture id and spatial layer.
-fn frames(
-    seen: &[(&Line, Inspection)],
-    leans_on: &mut dyn FnMut(&Line, &Inspection) -> (u64, Vec<u64>),
-) -> Vec<(u64, Frame)> {
+fn frames(seen: &[(&Line, Inspection)], leans_on: Teller<'_>) -> Vec<(u64, Frame)> {
     let starts = seen.iter().filter(|(_, seen)| seen.frame_start);
     let frame = |(line, seen): &(&Line, Inspection)| {
         let (number, leans_on) = leans_on(line, seen);
