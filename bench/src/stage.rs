@@ -47,7 +47,7 @@ pub fn stage(profile: Profile, viewers: u16, payload: &[u8]) -> (Publisher, Stag
 
 /// The same before its first packet: every viewer waits for a key frame.
 pub fn stage_before_start(profile: Profile, viewers: u16, payload: &[u8]) -> (Publisher, Stage) {
-    let table = SessionTable::new(TableConfig { shard: ShardId(0), secret: SECRET, seed: 1 });
+    let table = SessionTable::new(TableConfig { shard: ShardId(0), secret: SECRET, seed: 1, loudest: 0 });
     let mut stage = Stage { table, outlet: Outlet::default(), now: Instant::ORIGIN };
     stage.open(PUBLISHER, &open_upstream());
     stage.connect(PUBLISHER, profile);

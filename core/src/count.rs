@@ -142,6 +142,8 @@ registry! {
         CodecNotNegotiated = "codec_not_negotiated",
         /// Not forwarded: it would have reached the viewer from before its start.
         BeforeStart = "before_start",
+        /// Forwarded to no viewer: audio of a track that is not among the loudest, where only those are forwarded.
+        NotAmongLoudest = "not_among_loudest",
         /// Dropped: of a layer that this viewer does not get. Its sequence numbers close over it.
         LayerDropped = "layer_dropped",
         /// Not forwarded: the fan-out fell behind and the packet was overwritten, or its stream has ended.

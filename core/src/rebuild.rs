@@ -173,7 +173,7 @@ impl Form {
     }
 
     /// Writes a header with the elements of `block`; returns its length, or `None` when `out` is too short.
-    /// [`HEADER_LEN_MAX`] bytes are always enough.
+    /// [`HEADER_LEN_MAX`] bytes are always enough. What lies behind the header may be overwritten, so the payload comes after.
     #[inline]
     pub fn write(&self, fields: &Fields, block: &[u8], out: &mut [u8]) -> Option<usize> {
         let (fixed, rest) = out.split_first_chunk_mut::<FIXED_LEN>()?;
@@ -255,8 +255,7 @@ fn finish(profile: u16, len: usize, head: &mut [u8; 4], body: &mut [u8]) -> Opti
         return Some(0);
     }
     let padded = len.next_multiple_of(4);
-    // The last word, with zeros for what is too much of it. Nothing is written behind it: a header may be written once more
-    // when its payload is there already.
+    // The last word, with zeros for what is too much of it.
     let last = body.get_mut(padded - 4..padded)?.first_chunk_mut::<4>()?;
     *last = (u32::from_be_bytes(*last) & u32::MAX << (8 * (padded - len))).to_be_bytes();
     let ([p0, p1], [w0, w1]) = (profile.to_be_bytes(), ((padded / 4) as u16).to_be_bytes());
@@ -360,15 +359,6 @@ mod tests {
         longest.number(&mut out[..len], 9);
         let number = Header::parse(&out).unwrap().extensions(&out).next();
         assert_eq!((len, number), (out.len(), Some((1, &[0, 9][..]))));
-    }
-
-    #[test]
-    fn nothing_is_written_behind_the_header() {
-        let block = [Extension::AudioLevel as u8, 2, 1, 2];
-        let mut out = [0xff; HEADER_LEN_MAX];
-        let form = Form::new(&ids(&[(Extension::AudioLevel, 1)], false), &Mid::new());
-        let len = form.write(&fields(), &block, &mut out).unwrap();
-        assert_eq!((&out[len - 4..len], out[len]), (&[0x11, 1, 2, 0][..], 0xff));
     }
 
     #[test]

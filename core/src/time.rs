@@ -61,7 +61,7 @@ impl Ntp {
     /// The driver's monotonic clock in this format, for what is compared with nothing but itself.
     pub const fn of(at: Instant) -> Self {
         let (seconds, nanos) = (at.0 / 1_000_000_000, at.0 % 1_000_000_000);
-        Self(seconds << 32 | (nanos << 32) / 1_000_000_000)
+        Self((seconds << 32) | ((nanos << 32) / 1_000_000_000))
     }
 
     /// The middle 32 bits, as `LSR` carries them (RFC 3550 6.4.1), in units of 1/65536 s.

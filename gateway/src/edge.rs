@@ -40,7 +40,7 @@ pub(crate) use respond::problem;
 /// What a gateway is told at its start.
 #[derive(Clone)]
 pub struct Config {
-    /// Whose tokens are taken.
+    /// Whose tokens are taken, until the gateway is told otherwise.
     pub applications: Applications,
     /// Signs the page's own tokens: the default application's secret.
     pub secret: Vec<u8>,
@@ -133,6 +133,11 @@ impl Gateway {
     /// What is counted, for metrics.
     pub fn figures(&self) -> Figures {
         self.0.floor().hall.figures()
+    }
+
+    /// From now on tokens are verified by these keys. Who is registered stays: a token's time gates no more than that does.
+    pub fn verify_by(&self, applications: Applications) {
+        self.0.verify_by(applications);
     }
 
     /// Tells every client that the gateway goes, and ends their sockets.

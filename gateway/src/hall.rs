@@ -10,6 +10,8 @@
 pub mod effects;
 mod figures;
 pub mod book;
+pub mod crowd;
+mod admission;
 pub mod clients;
 pub mod channels;
 pub mod messages;
@@ -26,7 +28,6 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use tidewire_core::id::{ConnectionKey, LinkKey};
 use tidewire_core::message::client::{self, EndReason, LeaveReason};
-use tidewire_core::message::lane::Arrived;
 use tidewire_core::message::{CloseReason, Event, Request, Response};
 use tidewire_core::time::Instant;
 
@@ -142,31 +143,6 @@ impl Hall {
         if self.lines.get_mut(&client).is_some_and(|line| line.acknowledge(seen).is_err()) {
             self.violate(client);
         }
-    }
-
-    /// A numbered frame of a client. What cannot be read as a request comes as its refusal.
-    pub fn handle(&mut self, client: LinkKey, n: u64, asked: Result<Asked, Problem>, fresh: &Fresh, now: Instant) {
-        let Some(line) = self.lines.get_mut(&client).filter(|line| !line.has_ended()) else { return };
-        match line.arrived(n) {
-            Arrived::New => {}
-            // It was carried out when it came first, and its answer is on its way.
-            Arrived::Again => return,
-            Arrived::Gap => return self.violate(client),
-        }
-        let is_admitted = line.admit(now);
-        if line.is_flooded() {
-            return self.violate(client);
-        }
-        let is_announced = asked.as_ref().is_ok_and(|asked| is_announced(&asked.request));
-        let caller = Caller { client, to: n };
-        let decision = if !is_admitted {
-            Err(refuse(Code::TooManyRequests))
-        } else if is_announced && !line.may_send(now) {
-            Err(refuse(Code::TooManyMessages))
-        } else {
-            asked.and_then(|asked| self.decide(caller, asked, fresh))
-        };
-        self.carry_out(decision.unwrap_or_else(|problem| vec![Effect::Answer(caller, Err(problem))]));
     }
 
     /// A call of WHIP or WHEP. A question that follows is for the caller to ask, behind those that are polled.
@@ -375,13 +351,6 @@ impl Hall {
             Ask::Unregister => Ok(clients::unregister(book, caller)),
         }
     }
-}
-
-/// Whether everybody in a channel may hear of a request that costs nothing else, or whoever asks hears of everybody.
-/// Nobody leaves more often than it has joined.
-fn is_announced(request: &client::Request) -> bool {
-    use client::Request::{Join, Send, Update, UpdateUpstream};
-    matches!(request, Send { .. } | Update { .. } | UpdateUpstream { .. } | Join { .. })
 }
 
 /// A refusal that has nothing to add to its code.

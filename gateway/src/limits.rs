@@ -98,6 +98,14 @@ pub const DEMO_TOKEN_LIFETIME: Duration = Duration::from_secs(12 * 60 * 60);
 /// half a one that is on its way, which makes 40 GiB at the very worst.
 pub const CLIENTS_MAX: usize = 16_384;
 
+/// Clients of one user: a few devices with a few pages each, or the screens of a house that all sign in as one.
+pub const CLIENTS_PER_USER_MAX: usize = 256;
+
+/// Clients whose tokens name no user: a channel full of them, and a quarter of the places is left to those who are
+/// somebody, since one such token may be shown by anybody, any number of times.
+pub const NAMELESS_MAX: usize = CLIENTS_MAX / 4 * 3;
+const _: () = assert!(NAMELESS_MAX > MEMBERS_MAX);
+
 /// Members of one channel of one gateway: an audience that still fits into one list of those present.
 pub const MEMBERS_MAX: usize = 10_000;
 
@@ -111,7 +119,7 @@ pub const CONNECTIONS_PER_CLIENT_MAX: usize = 16;
 pub const MESSAGE_LEN_MAX: usize = 16 * 1024;
 
 /// Messages that a client may send at once, and the time after which it may send another; changes of what others see of
-/// it are counted with them, and so is joining. Faster than people write, and enough for an application's own signals.
+/// it are counted with them, and so are joining and renewing. Faster than people write, and enough for an application's own signals.
 pub const MESSAGES_BURST: u32 = 50;
 pub const MESSAGE_EVERY: Duration = Duration::from_millis(50);
 

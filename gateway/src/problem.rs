@@ -135,7 +135,8 @@ codes! {
     TooManyConnections "tooManyConnections" 422 "A client has at most 16 connections.",
     UpgradeRequired "upgradeRequired" 426 "Only a WebSocket is served here.",
     PreconditionRequired "preconditionRequired" 428 "PATCH needs an If-Match header.",
-    TooManyMessages "tooManyMessages" 429 "The client sends messages, or changes what others see of it, faster than 20 times a second.",
+    TooManyClients "tooManyClients" 429 "A user has at most 256 clients.",
+    TooManyMessages "tooManyMessages" 429 "The client sends messages, joins, renews, or changes what others see of it, faster than 20 times a second.",
     TooManyRequests "tooManyRequests" 429 "Too many requests of this client wait to be answered, or they come faster than 100 a second.",
     ClientsFull "clientsFull" 503 "The gateway has no room for another client.",
     ChannelFull "channelFull" 503 "The channel has no room for another member.",
@@ -151,7 +152,11 @@ impl Code {
     pub const fn retry_after_s(self) -> Option<u32> {
         match self {
             Self::NothingPublished | Self::MediaServerUnavailable | Self::ConnectionEnded => Some(2),
-            Self::SessionsFull | Self::MediaServerFull | Self::ClientsFull | Self::ChannelFull => Some(10),
+            Self::SessionsFull
+            | Self::MediaServerFull
+            | Self::ClientsFull
+            | Self::ChannelFull
+            | Self::TooManyClients => Some(10),
             Self::TooManyMessages | Self::TooManyRequests | Self::SocketsFull => Some(1),
             _ => None,
         }

@@ -13,6 +13,7 @@ mod applications;
 mod key_set;
 mod claims;
 mod channel;
+pub mod table;
 mod server;
 #[cfg(test)]
 mod tests;
@@ -55,7 +56,7 @@ pub fn mint(secret: &[u8], channel: &ChannelName, lifetime: Duration, now_unix: 
     sign(secret, &Claims::join(ChannelClaim::of(channel.clone())).lasting(lifetime, now_unix))
 }
 
-fn sign_any(secret: &[u8], claims: &impl Serialize) -> String {
+pub(crate) fn sign_any(secret: &[u8], claims: &impl Serialize) -> String {
     // Encoding strings and numbers cannot fail, nor can an HMAC.
     jsonwebtoken::encode(&Header::new(Algorithm::HS256), claims, &EncodingKey::from_secret(secret)).unwrap_or_default()
 }

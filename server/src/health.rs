@@ -1,4 +1,7 @@
 //! `/healthz`: the program runs. `/readyz`: it takes clients; not before its start is done, nor once it is ending.
+//!
+//! A media server is not ready either while its link is down. Invariant: what is ending is never ready again, whatever
+//! becomes of its link meanwhile.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -10,19 +13,31 @@ use axum::routing::get;
 
 /// Whether clients are welcome; clones are the same one.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Readiness(Arc<AtomicBool>);
+pub(crate) struct Readiness(Arc<Stage>);
+
+#[derive(Debug, Default)]
+struct Stage {
+    is_up: AtomicBool,
+    is_ending: AtomicBool,
+}
 
 impl Readiness {
     pub(crate) fn begin(&self) {
-        self.0.store(true, Ordering::Release);
+        self.0.is_up.store(true, Ordering::Release);
     }
 
+    /// Until it begins again.
+    pub(crate) fn pause(&self) {
+        self.0.is_up.store(false, Ordering::Release);
+    }
+
+    /// For good.
     pub(crate) fn end(&self) {
-        self.0.store(false, Ordering::Release);
+        self.0.is_ending.store(true, Ordering::Release);
     }
 
     fn is_ready(&self) -> bool {
-        self.0.load(Ordering::Acquire)
+        self.0.is_up.load(Ordering::Acquire) && !self.0.is_ending.load(Ordering::Acquire)
     }
 }
 
@@ -48,8 +63,13 @@ mod tests {
         assert_eq!(status(&readiness, "/readyz").await, 503);
         readiness.begin();
         assert_eq!(status(&readiness, "/readyz").await, 200);
-        readiness.end();
+        readiness.pause();
         assert_eq!(status(&readiness, "/readyz").await, 503);
+        readiness.begin();
+        assert_eq!(status(&readiness, "/readyz").await, 200);
+        readiness.end();
+        readiness.begin();
+        assert_eq!(status(&readiness, "/readyz").await, 503, "what is ending stays so");
         assert_eq!(status(&readiness, "/healthz").await, 200);
     }
 

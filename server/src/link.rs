@@ -144,7 +144,7 @@ impl Task {
             tracing::info!("link to the gateway lost");
         }
         self.end.lose();
-        self.readiness.end();
+        self.readiness.pause();
     }
 
     /// Ends the socket where the link is broken or it takes no more.

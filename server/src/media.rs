@@ -295,11 +295,11 @@ fn start_shard(
         core: cores::for_shard(shard, settings.shards),
         spin: settings.spin,
     };
-    let seed = u64::from_ne_bytes(random()?);
+    let table = TableConfig { shard, secret, seed: u64::from_ne_bytes(random()?), loudest: settings.loudest };
     let outlet = outlet.clone();
     let handle = tidewire_net::spawn(
         &config,
-        move |_| SessionTable::new(TableConfig { shard, secret, seed }),
+        move |_| SessionTable::new(table),
         |progress| {
             let sender = pool.sender_for(shard, progress);
             move |request| sender.send(request)

@@ -11,6 +11,12 @@ use process::program;
 
 const CLUSTER_SECRET: &str = "a cluster secret of thirty-two b";
 
+/// A publisher's, of audio.
+const OFFER: &str = "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\na=group:BUNDLE 0\r\n\
+    m=audio 9 UDP/TLS/RTP/SAVPF 111\r\nc=IN IP4 0.0.0.0\r\na=mid:0\r\na=sendonly\r\na=rtcp-mux\r\n\
+    a=rtpmap:111 opus/48000/2\r\na=setup:actpass\r\na=ice-ufrag:cccc\r\na=ice-pwd:cccccccccccccccccccccccc\r\n\
+    a=fingerprint:sha-256 00:11:22:33:44:55:66:77:88:99:AA:BB:CC:DD:EE:FF:00:11:22:33:44:55:66:77:88:99:AA:BB:CC:DD:EE:FF\r\n";
+
 #[test]
 fn a_media_server_finds_its_gateway_and_either_ends_without_the_other() {
     let gateway = Program::start(&["gateway", "--cluster-secret", CLUSTER_SECRET]);
@@ -66,6 +72,25 @@ fn a_media_server_that_drains_waits_for_its_connections_and_not_for_nobody() {
     let media = Program::media(&gateway, &["--drain-s", "600"]);
     media.until("it is ready", |media| media.get("/readyz").contains("200 OK"));
     assert_eq!(media.end(), Some(0), "it has no connections, so there is nothing to wait for");
+}
+
+#[test]
+fn a_media_server_that_drains_is_not_ready_for_more() {
+    let secret = "an application's secret, 32 bytes";
+    let gateway = Program::start(&["gateway", "--cluster-secret", CLUSTER_SECRET, "--secret", secret]);
+    let mut media = Program::media(&gateway, &["--drain-s", "600"]);
+    media.until("it is ready", |media| media.get("/readyz").contains("200 OK"));
+    // A connection for which it waits, as long as nobody connects.
+    let token = program().args(["token", "--secret", secret, "--channel", "studio"]).output().expect("it starts");
+    let token = String::from_utf8(token.stdout).expect("a token is text");
+    let headers = format!("Authorization: Bearer {}\r\nContent-Type: application/sdp\r\n", token.trim());
+    let answer = gateway.send("POST /whip/studio", &headers, OFFER);
+    assert!(answer.contains("201 Created"), "{answer}");
+    process::signal(&media.child, "TERM");
+    media.until("it is told to end", |media| media.get("/readyz").contains("503"));
+    assert!(media.get("/healthz").contains("200 OK"));
+    assert_eq!(media.child.try_wait().expect("the child is ours"), None, "it waits for the connection");
+    assert_eq!(media.end(), Some(0), "a second signal ends the wait");
 }
 
 #[test]
@@ -137,9 +162,15 @@ impl Program {
     }
 
     fn get(&self, path: &str) -> String {
+        self.send(&format!("GET {path}"), "", "")
+    }
+
+    /// Sends one request, each of its headers with its line end, and gives the whole response.
+    fn send(&self, request: &str, headers: &str, body: &str) -> String {
         let mut stream = TcpStream::connect(&self.address).expect("the program accepts");
-        let host = &self.address;
-        write!(stream, "GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n").expect("it reads");
+        let (host, len) = (&self.address, body.len());
+        let head = format!("{request} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\nContent-Length: {len}\r\n");
+        write!(stream, "{head}{headers}\r\n{body}").expect("it reads");
         let mut response = String::new();
         stream.read_to_string(&mut response).expect("it answers");
         response

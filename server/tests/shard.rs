@@ -84,7 +84,7 @@ impl Stage {
         };
         let make = |_: &[SocketAddr]| {
             ON_SHARD.set(true);
-            SessionTable::new(TableConfig { shard: ShardId(0), secret: SECRET, seed: 1 })
+            SessionTable::new(TableConfig { shard: ShardId(0), secret: SECRET, seed: 1, loudest: 0 })
         };
         let handed = Arc::clone(&keys);
         let shard = tidewire_net::spawn(&config, make, |progress| pretend(handed, progress), |_| {}).unwrap();

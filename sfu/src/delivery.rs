@@ -43,7 +43,7 @@ impl Delivery {
             match packet.arrival_250us {
                 Some(_) => {
                     self.received += 1;
-                    self.lost -= u64::from(packet.was_lost);
+                    self.lost = self.lost.saturating_sub(packet.was_lost.into());
                 }
                 None => self.lost += 1,
             }

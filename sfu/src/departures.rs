@@ -109,11 +109,12 @@ impl Departures {
         let reference = self.reference(feedback.reference_time_64ms);
         self.clock_250us = Some(reference);
         let mut news = ArrayVec::<Arrived, ARRIVED_LEN>::new();
-        let mut path = None;
+        let (mut path, mut heard) = (None, Ok(()));
         for (number, arrival) in arrivals(base, reference, feedback) {
             let Some(one) = self.learn(now, number, arrival) else { continue };
             if !is_of(&mut path, &one) {
-                return Err(Discard::FeedbackImplausible);
+                heard = Err(Discard::FeedbackImplausible);
+                break;
             }
             news.push(one);
             if news.is_full() {
@@ -124,7 +125,7 @@ impl Departures {
         if !news.is_empty() {
             take(&news);
         }
-        Ok(())
+        heard
     }
 
     /// What a status tells that was not known.

@@ -4,8 +4,9 @@
 //! sealed datagrams and events come out. [`Control`] decides what the gateway's requests mean: it negotiates, places and
 //! names connections, and speaks to the tables in commands. Neither reads a clock or opens a socket.
 //!
-//! In the order of a packet's way: `table` (which connection?), `connection` (authentic?), `arrivals` (when?), `upstream` (which stream, and
-//! is it new?), `fanout` (to whom, within what budget?), `downstream` (under which numbers?).
+//! In the order of a packet's way: `table` (which connection?), `connection` (authentic?), `arrivals` (when?), `upstream`
+//! (which stream, and is it new?), `speakers` (is it among the loudest?), `fanout` (to whom, within what budget?), `downstream`
+//! (under which numbers?).
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod arrivals;
@@ -25,6 +26,7 @@ mod paths;
 mod roll;
 mod round;
 mod session;
+mod speakers;
 mod statistics;
 mod table;
 mod timers;

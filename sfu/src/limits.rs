@@ -5,9 +5,11 @@
 //! is `BYTES_HOSTILE_MAX`. A shard claims everything else once. Key schedules are in the sums, but no test sees them:
 //! the cryptographic library takes their memory from the system by itself.
 
+use tidewire_core::codec::Target;
+use tidewire_core::id::Rid;
 use tidewire_core::limits::{
-    AUDIO_RING, FORMATS_MAX, PATHS_PER_CONNECTION_MAX, REPORTERS_PER_CONNECTION_MAX, ROUND_LEN_MAX, SOURCES_MAX,
-    SSRCS_PER_CONNECTION_MAX, VIDEO_RING,
+    AUDIO_RING, FORMATS_MAX, FURTHER_RING, PATHS_PER_CONNECTION_MAX, REPORTERS_PER_CONNECTION_MAX, ROUND_LEN_MAX,
+    SOURCES_MAX, SSRCS_PER_CONNECTION_MAX, VIDEO_RING,
 };
 use tidewire_core::machine::Path;
 use tidewire_core::negotiate::{Format, Source};
@@ -17,11 +19,19 @@ use crate::arrivals::{Arrivals, WINDOW_LEN};
 use crate::connection::Connection;
 use crate::delivery::Delivery;
 use crate::departures::Departures;
-use crate::downstream::{Downstream, Stream};
+use crate::downstream::{Downstream, Stream, TRAIL_BYTES};
 use crate::fanout::Item;
 use crate::session::{PUBLICATION_LEN, Session};
+use crate::speakers::VOICE_LEN;
 use crate::table::slots::CHUNK_LEN;
-use crate::upstream::{Track, TrackKey, Upstream};
+use crate::upstream::{Section, Track, TrackKey, Upstream};
+
+/// Speakers that are told of at a time: more who talk at once are understood by nobody.
+pub const SPEAKERS_MAX: usize = 8;
+
+/// What [`TableConfig::loudest`](crate::TableConfig::loudest) can be at most. Each loud packet of a track that is not heard may
+/// look at every seat.
+pub const LOUDEST_MAX: usize = 32;
 
 /// Bytes of a viewer with an audio and a video stream.
 pub const BYTES_PER_VIEWER_MAX: usize = CONNECTION
@@ -48,19 +58,30 @@ pub const BYTES_PER_UPSTREAM_MAX: usize = CONNECTION
     + size_of::<Option<Upstream>>()
     + size_of::<Option<Arrivals>>()
     + WINDOW_LEN
-    + 2 * (size_of::<Track>() + section(FORMATS_USUAL, 1))
+    + 2 * (size_of::<Track>() + size_of::<Section>() + DEMAND + section(FORMATS_USUAL, 1))
+    + HALF_EMPTY * VOICE_LEN
     + ring(AUDIO_RING)
     + ring(VIDEO_RING)
     + replay(4, RTP_WINDOW)
     + replay(2, RTCP_WINDOW);
 
 /// Bytes of each further audio track of an upstream.
-pub const BYTES_PER_AUDIO_TRACK_MAX: usize =
-    HALF_EMPTY * size_of::<Track>() + section(FORMATS_USUAL, 1) + ring(AUDIO_RING);
+pub const BYTES_PER_AUDIO_TRACK_MAX: usize = HALF_EMPTY
+    * (size_of::<Track>() + size_of::<Section>() + DEMAND + VOICE_LEN)
+    + section(FORMATS_USUAL, 1)
+    + ring(AUDIO_RING);
 
-/// Bytes of each further video track, and of each further encoding once they are kept apart.
+/// Bytes of each further video track.
 pub const BYTES_PER_VIDEO_TRACK_MAX: usize =
-    HALF_EMPTY * size_of::<Track>() + section(FORMATS_USUAL, 1) + ring(VIDEO_RING);
+    HALF_EMPTY * (size_of::<Track>() + size_of::<Section>() + DEMAND) + section(FORMATS_USUAL, 1) + ring(VIDEO_RING);
+
+/// Bytes of each simulcast encoding beyond the first of its section, with its replay windows: less by the ring before its first
+/// packet has come.
+pub const BYTES_PER_ENCODING_MAX: usize =
+    HALF_EMPTY * (size_of::<Track>() + DEMAND) + size_of::<Rid>() + ring(FURTHER_RING) + HALF_EMPTY * 2 * RTP_WINDOW;
+
+/// Bytes that a viewer's stream takes beside once it turns, leaves a layer out, or has several encodings to turn to.
+pub const BYTES_PER_TRAIL_MAX: usize = TRAIL_BYTES;
 
 /// Bytes of a session with one publication, once it has had as much to forward as it may: what waits, and three rounds.
 pub const BYTES_PER_SESSION_MAX: usize =
@@ -72,6 +93,8 @@ pub const BYTES_AHEAD_MAX: usize = CHUNK_LEN
         + size_of::<Option<Upstream>>()
         + size_of::<Option<Arrivals>>()
         + size_of::<Option<Delivery>>()
+        // An observation is a box.
+        + size_of::<Option<Box<()>>>()
         + size_of::<Option<Session>>());
 
 /// What a client adds at most to its connection's sum, by the longest credentials (RFC 8839 5.4) and every format, source,
@@ -83,12 +106,15 @@ pub const BYTES_HOSTILE_MAX: usize = 4 * 256
     + paths(PATHS_PER_CONNECTION_MAX);
 
 /// Any connection: its place, four keys (SRTP and SRTCP, either way), 8 credentials of up to 32 bytes (two of each end, and
-/// again before an ICE restart), two paths in the index, and eight timers of 32 bytes (four reasons, each with one that
+/// again before an ICE restart), two paths in the index, and ten timers of 32 bytes (five reasons, each with one that
 /// was overtaken).
-const CONNECTION: usize = size_of::<Option<Connection>>() + 4 * KEY + 8 * 32 + paths(2) + HALF_EMPTY * 8 * 32;
+const CONNECTION: usize = size_of::<Option<Connection>>() + 4 * KEY + 8 * 32 + paths(2) + HALF_EMPTY * 10 * 32;
 
 /// A key schedule: 592 bytes with AES-GCM; with AES counter mode a box of about a kilobyte.
 const KEY: usize = 1152;
+
+/// What is told and gathered of a track's demand.
+const DEMAND: usize = 2 * size_of::<Option<Target>>();
 
 /// A vector or table that doubles when it is full is half empty then.
 const HALF_EMPTY: usize = 2;

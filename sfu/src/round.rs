@@ -15,7 +15,7 @@ use crate::downstream::{Downstream, Forwarded, Offered, Way};
 use crate::fanout::Item;
 use crate::level::level;
 use crate::table::slots::Slots;
-use crate::upstream::{SenderReport, TrackKey, Upstream};
+use crate::upstream::{SenderReport, Track, TrackKey, Upstream};
 
 /// What a fan-out works on: the table's parts, lent for one slice.
 pub(crate) struct Floor<'a, E> {
@@ -158,7 +158,8 @@ fn view<'a>(item: &Item, upstreams: &'a Slots<Upstream>) -> Option<View<'a>> {
             let key = TrackKey::new(upstream, accepted.track);
             let track = found(key).filter(|track| track.epoch == accepted.epoch)?;
             let stored = track.ring.get(accepted.sequence)?;
-            Some(View::Packet(Offered { key, epoch: track.epoch, stored, report: track.report.as_ref() }))
+            let Track { epoch, resumed_at, .. } = *track;
+            Some(View::Packet(Offered { key, epoch, resumed_at, stored, report: track.report.as_ref() }))
         }
         Item::Report { upstream, track } => {
             let key = TrackKey::new(upstream, track);

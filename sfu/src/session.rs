@@ -1,4 +1,4 @@
-//! A channel's live media on this shard: who publishes, who watches, and what waits to be forwarded.
+//! A channel's live media on this shard: who publishes, who watches, who speaks, and what waits to be forwarded.
 //!
 //! It knows the connections of every publication, those without keys too, so that a publisher who comes or goes reaches
 //! them without a look at anybody else's. Who is served in a fan-out is another list: across publications, and only
@@ -12,6 +12,7 @@ use crate::fanout::FanOut;
 use crate::hashing::Folding;
 use crate::roll::Roll;
 use crate::round::Floor;
+use crate::speakers::Speakers;
 
 #[derive(Debug, Default)]
 pub(crate) struct Session {
@@ -20,6 +21,7 @@ pub(crate) struct Session {
     /// Looked up by id, never walked. One without publisher and watchers is not kept.
     publications: HashMap<PublicationId, Publication, Folding>,
     pub(crate) fan_out: FanOut,
+    pub(crate) speakers: Speakers,
     /// Whether the session stands in the table's list of those with something to forward.
     pub(crate) queued: bool,
 }

@@ -1,4 +1,4 @@
-//! Deadlines of a shard's connections, each with its reason.
+//! Deadlines of a shard's connections, each with its reason, and of its sessions.
 //!
 //! A heap of (time, timer); what is rearmed earlier leaves its older entry behind, which is recognised when it fires
 //! since the owner no longer expects it at that time. So arming is a push and nothing is ever searched for.
@@ -33,14 +33,21 @@ pub(crate) struct Timer {
 /// When a timer's owner expects it next.
 pub(crate) type Armed = Option<Instant>;
 
-#[derive(Debug, Default)]
-pub(crate) struct Timers {
-    heap: BinaryHeap<Reverse<(Instant, Timer)>>,
+/// Deadlines of connections, or of whatever else has only one kind of them.
+#[derive(Debug)]
+pub(crate) struct Timers<T = Timer> {
+    heap: BinaryHeap<Reverse<(Instant, T)>>,
 }
 
-impl Timers {
+impl<T: Ord> Default for Timers<T> {
+    fn default() -> Self {
+        Self { heap: BinaryHeap::new() }
+    }
+}
+
+impl<T: Copy + Ord> Timers<T> {
     /// Sees to it that `timer` fires at `at` or earlier; `armed` is the owner's memory of when it fires anyway.
-    pub(crate) fn arm(&mut self, timer: Timer, at: Instant, armed: &mut Armed) {
+    pub(crate) fn arm(&mut self, timer: T, at: Instant, armed: &mut Armed) {
         if armed.is_none_or(|before| at < before) {
             self.heap.push(Reverse((at, timer)));
             *armed = Some(at);
@@ -48,7 +55,7 @@ impl Timers {
     }
 
     /// The next timer whose time has come, with that time. Stale ones come too: compare with what the owner expects.
-    pub(crate) fn pop(&mut self, now: Instant) -> Option<(Instant, Timer)> {
+    pub(crate) fn pop(&mut self, now: Instant) -> Option<(Instant, T)> {
         let Reverse((at, _)) = self.heap.peek()?;
         if *at > now {
             return None;

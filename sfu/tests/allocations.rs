@@ -5,18 +5,26 @@
 #[allow(dead_code)]
 #[path = "it/call.rs"]
 mod call;
+#[path = "it/sealed.rs"]
+mod sealed;
+#[allow(dead_code)]
+#[path = "it/studio.rs"]
+mod studio;
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::time::Duration;
 
-use tidewire_core::count::Counter;
+use tidewire_core::count::{Counter, Discard};
 use tidewire_core::machine::{Batch, Budget, Datagram, Egress, Machine, Path, Progress};
+use tidewire_core::message::quality::Wish;
 use tidewire_core::rtcp::Writer;
 use tidewire_core::sim::{Link, Media};
 use tidewire_core::time::Instant;
+use tidewire_sfu::SessionTable;
 
 use crate::call::{Call, Wishes};
+use crate::studio::Studio;
 
 thread_local! {
     static COUNT: Cell<Option<u64>> = const { Cell::new(None) };
@@ -96,8 +104,7 @@ fn prepare(call: &mut Call) -> Vec<(Instant, Path, Vec<u8>)> {
     prepared
 }
 
-fn play(call: &mut Call, prepared: &mut [(Instant, Path, Vec<u8>)], sink: &mut Sink) {
-    let machine = &mut call.world.machine;
+fn play(machine: &mut SessionTable, prepared: &mut [(Instant, Path, Vec<u8>)], sink: &mut Sink) {
     for (now, path, bytes) in prepared {
         let mut batch = Batch::new();
         assert!(batch.push(Datagram { path: *path, arrival: *now, bytes }).is_ok());
@@ -119,15 +126,67 @@ fn forwarding_feedback_and_repair_allocate_nothing() {
         call.run(Duration::from_secs(2));
         let mut sink = Sink { buffer: vec![0; 4096].into(), datagrams: 0 };
         let mut warm_up = prepare(&mut call);
-        play(&mut call, &mut warm_up, &mut sink);
+        play(&mut call.world.machine, &mut warm_up, &mut sink);
         call.world.now += Duration::from_secs(1);
         let mut prepared = prepare(&mut call);
         let before = call.world.machine.tally().clone();
-        let count = allocations(|| play(&mut call, &mut prepared, &mut sink));
+        let count = allocations(|| play(&mut call.world.machine, &mut prepared, &mut sink));
         let since = |counter| call.world.machine.tally().of(counter) - before.of(counter);
         assert!(since(Counter::Forwarded) > 100 * VIEWERS as u64);
         assert!(since(Counter::Repaired) > 0, "repairs were part of it");
         assert!(since(Counter::RtcpSent) > 0, "feedback was part of it");
+        assert_eq!(count, 0, "rtx {rtx}");
+    }
+}
+
+/// Three seconds of an encoding of three temporal layers, each frame in two packets, of which some come late; and what a viewer
+/// asks for again. Not long enough for the publisher to be told again what is wanted, which is a message and may allocate.
+fn prepare_layers(studio: &mut Studio, viewers: usize) -> Vec<(Instant, Path, Vec<u8>)> {
+    let mut prepared = Vec::new();
+    for frame in 0..100 {
+        studio.now += Duration::from_millis(33);
+        let mut made = studio.frame(0, false, 2);
+        if frame % 10 == 3 {
+            made.reverse();
+        }
+        for made in &made {
+            let (path, bytes) = studio.sealed(made);
+            prepared.push((studio.now, path, bytes));
+        }
+        if frame % 50 == 25 {
+            for viewer in 0..viewers {
+                let last = studio.watchers[viewer].log.last().map_or(0, |got| got.index as u16);
+                let lost: Vec<_> = (0..8).map(|ahead| last.wrapping_add(ahead)).collect();
+                let (path, bytes) = studio.sealed_nack(viewer, &lost);
+                prepared.push((studio.now, path, bytes));
+            }
+        }
+    }
+    prepared
+}
+
+#[test]
+fn leaving_layers_out_allocates_nothing() {
+    for rtx in [true, false] {
+        let mut studio = Studio::new(2);
+        studio.temporal_layers = 3;
+        for temporal in [0, 1, 2] {
+            let viewer = studio.watch(rtx);
+            let wish = Wish { temporal: Some(temporal), ..Studio::named("q") };
+            studio.prefer(viewer, wish);
+        }
+        studio.pass(2_000);
+        let mut sink = Sink { buffer: vec![0; 4096].into(), datagrams: 0 };
+        let mut warm_up = prepare_layers(&mut studio, 3);
+        play(&mut studio.table, &mut warm_up, &mut sink);
+        let mut prepared = prepare_layers(&mut studio, 3);
+        let before = studio.table.tally().clone();
+        let count = allocations(|| play(&mut studio.table, &mut prepared, &mut sink));
+        let tally = studio.table.tally();
+        assert!(tally.of(Counter::Forwarded) - before.of(Counter::Forwarded) > 300);
+        let dropped = tally.discarded(Discard::LayerDropped) - before.discarded(Discard::LayerDropped);
+        assert!(dropped > 150, "{dropped} were left out");
+        assert!(tally.of(Counter::Fillers) > before.of(Counter::Fillers), "padding was part of it");
         assert_eq!(count, 0, "rtx {rtx}");
     }
 }

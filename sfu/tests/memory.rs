@@ -8,6 +8,11 @@
 #[allow(dead_code)]
 #[path = "it/call.rs"]
 mod call;
+#[path = "it/sealed.rs"]
+mod sealed;
+#[allow(dead_code)]
+#[path = "it/studio.rs"]
+mod studio;
 
 use std::time::Duration;
 
@@ -19,11 +24,13 @@ use tidewire_core::message::{Request, Response, Want};
 use tidewire_core::sim::{Client, Link, Peer};
 use tidewire_core::time::Instant;
 use tidewire_sfu::limits::{
-    BYTES_AHEAD_MAX, BYTES_PER_SESSION_MAX, BYTES_PER_STREAM_MAX, BYTES_PER_UPSTREAM_MAX, BYTES_PER_VIEWER_MAX,
+    BYTES_AHEAD_MAX, BYTES_PER_ENCODING_MAX, BYTES_PER_SESSION_MAX, BYTES_PER_STREAM_MAX, BYTES_PER_UPSTREAM_MAX,
+    BYTES_PER_VIEWER_MAX,
 };
 use tidewire_sfu::{Command, SessionTable};
 
 use crate::call::{Call, Wishes};
+use crate::studio::Studio;
 
 const PERFECT: Link = Link { loss: 0, doubling: 0, delay: Duration::from_millis(1), jitter: Duration::ZERO };
 const SERVER: &str = "192.0.2.1:10000";
@@ -190,4 +197,25 @@ fn upstreams_cost_no_more_memory_than_is_declared() {
         let declared = count * (BYTES_PER_UPSTREAM_MAX + BYTES_PER_SESSION_MAX) + BYTES_AHEAD_MAX;
         assert!(bytes <= declared, "{count} upstreams hold {bytes} bytes");
     }
+}
+
+#[test]
+fn encodings_cost_no_more_memory_than_is_declared_and_most_of_it_when_they_are_sent() {
+    let mut studio = Studio::quiet(3);
+    let mut sink = Sink(vec![0; 4096].into());
+    let mut bytes = 0;
+    for at in [1, 2] {
+        let made = studio.frame(at, true, 1).remove(0);
+        let (path, mut datagram) = studio.sealed(&made);
+        let arrival = studio.now;
+        let sent = measure(|| {
+            let mut batch = Batch::new();
+            assert!(batch.push(Datagram { path, arrival, bytes: &mut datagram }).is_ok());
+            studio.table.handle(arrival, &mut batch, &mut sink);
+            while studio.table.poll_event().is_some() {}
+        });
+        bytes += usize::try_from(sent.bytes_current).unwrap();
+    }
+    println!("each further encoding: {} bytes with its first packet; declared {BYTES_PER_ENCODING_MAX}", bytes / 2);
+    assert!((BYTES_PER_ENCODING_MAX..=2 * BYTES_PER_ENCODING_MAX).contains(&bytes), "two encodings hold {bytes} bytes");
 }

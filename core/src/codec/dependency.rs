@@ -107,15 +107,19 @@ pub(super) struct Frame {
 }
 
 impl Frame {
-    /// Beside the numbers that the payload has.
-    pub(super) const fn inspection(&self, numbers: Numbers) -> Inspection {
+    pub(super) const fn is_key_frame(&self) -> bool {
+        self.key_frame
+    }
+
+    /// Beside the numbers and the size that the payload has.
+    pub(super) fn inspection(&self, payload: Inspection) -> Inspection {
         Inspection {
             key_frame: self.key_frame,
             frame_start: self.start,
             frame_end: self.end,
             reach: self.reach,
-            numbers: Numbers { frame: Some(self.number), ..numbers },
-            size: self.size,
+            numbers: Numbers { frame: Some(self.number), ..payload.numbers },
+            size: self.size.or(payload.size),
         }
     }
 }

@@ -98,9 +98,14 @@ impl Layering {
         let described = match codec {
             Codec::Vp8 => Described::Vp8(vp8::Layers::new()),
             Codec::Vp9 => Described::Vp9(vp9::Layers::new()),
-            Codec::Opus | Codec::Pcmu | Codec::Pcma | Codec::G722 | Codec::H264 | Codec::H265 | Codec::Av1 => {
-                Described::Not { size: None, since: 0 }
-            }
+            Codec::Opus
+            | Codec::Red
+            | Codec::Pcmu
+            | Codec::Pcma
+            | Codec::G722
+            | Codec::H264
+            | Codec::H265
+            | Codec::Av1 => Described::Not { size: None, since: 0 },
         };
         Self { codec, described, dependency: None }
     }
@@ -116,12 +121,7 @@ impl Layering {
             // Bits of the payload's own targets would mean others among those of the descriptors.
             return if self.dependency.is_some() { seen.without_layers() } else { seen };
         };
-        let numbers = match &mut self.described {
-            Described::Vp8(layers) => layers.inspect(packet).numbers,
-            Described::Vp9(layers) => layers.inspect(packet).numbers,
-            Described::Not { .. } => super::Numbers::NONE,
-        };
-        frame.inspection(numbers)
+        frame.inspection(self.inspect_beside(packet, frame.is_key_frame()))
     }
 
     /// The targets that there are, one at least: in the order of the dependency descriptors, else the lowest first and then as they
@@ -165,6 +165,16 @@ impl Layering {
         self.dependency.as_mut()?.read(packet.sequence, descriptor)
     }
 
+    /// What only the payload tells, of a packet whose descriptor was read: its own numbers, and a size that the descriptor may lack.
+    fn inspect_beside(&mut self, packet: &Packet<'_>, key_frame: bool) -> Inspection {
+        match &mut self.described {
+            Described::Vp8(layers) => layers.inspect(packet),
+            Described::Vp9(layers) => layers.inspect(packet),
+            Described::Not { .. } if key_frame => self.inspect_payload(packet),
+            Described::Not { .. } => Inspection::default(),
+        }
+    }
+
     fn inspect_payload(&mut self, packet: &Packet<'_>) -> Inspection {
         let (kept, since) = match &mut self.described {
             Described::Vp8(layers) => return layers.inspect(packet),
@@ -175,7 +185,7 @@ impl Layering {
             Codec::H264 => h264::inspect(packet.payload),
             Codec::H265 => h265::inspect(packet.payload),
             Codec::Av1 => av1::inspect(packet.payload),
-            Codec::Opus | Codec::Pcmu | Codec::Pcma | Codec::G722 | Codec::Vp8 | Codec::Vp9 => {
+            Codec::Opus | Codec::Red | Codec::Pcmu | Codec::Pcma | Codec::G722 | Codec::Vp8 | Codec::Vp9 => {
                 return Inspection::audio(packet.payload);
             }
         };

@@ -45,7 +45,8 @@ pub fn renumber(codec: Codec, payload: &mut [u8], descriptor: Option<&mut [u8]>,
     match codec {
         Codec::Vp8 => vp8::renumber(payload, by),
         Codec::Vp9 => vp9::renumber(payload, by),
-        Codec::Opus | Codec::Pcmu | Codec::Pcma | Codec::G722 | Codec::H264 | Codec::H265 | Codec::Av1 => {}
+        Codec::Opus | Codec::Red | Codec::Pcmu | Codec::Pcma | Codec::G722 | Codec::H264 | Codec::H265 | Codec::Av1 => {
+        }
     }
     if let Some(descriptor) = descriptor {
         dependency::renumber(descriptor, by);

@@ -2,8 +2,8 @@
 //!
 //! In: a payload without padding. Out: where the frames of each spatial layer start and end, which pictures can be started with, the
 //! layers (full SVC and k-SVC alike), and the sizes that the scalability structure gives. Reads only the descriptor, which stays
-//! legible when the media behind it is encrypted end to end. Picture ids are shifted, never closed over: in non-flexible mode a
-//! receiver knows by them which pictures lean on which.
+//! legible when the media behind it is encrypted end to end; the frame's first byte is looked at where the descriptor says nothing
+//! at all. Picture ids are shifted, never closed over: in non-flexible mode a receiver knows by them which pictures lean on which.
 
 use super::bits::Bits;
 use super::grid::{Grid, Place};
@@ -116,6 +116,10 @@ impl Descriptor {
     fn read(payload: &[u8]) -> Option<Self> {
         let &first = payload.first()?;
         let mut read = Self::flags(first);
+        // Senders that write a bare byte (ffmpeg) leave P out of it, so the frame itself is asked.
+        if first & !(BEGINS_FRAME | ENDS_FRAME) == 0 && read.frame_start {
+            read.inter_picture = !starts_key_frame(*payload.get(1)?);
+        }
         let mut at = 1;
         if first & PICTURE_ID != 0 {
             let picture = PictureId::read(payload, at)?;
@@ -197,6 +201,13 @@ impl Descriptor {
             frame: None,
         }
     }
+}
+
+/// VP9 7.2: frame_marker (2 bits), profile (2, and a reserved one for the profile 3), show_existing_frame, frame_type, where 0 is
+/// a key frame.
+const fn starts_key_frame(first: u8) -> bool {
+    let is_shown_anew_or_inter = if first & 0x30 == 0x30 { 0x06 } else { 0x0c };
+    first & 0xc0 == 0x80 && first & is_shown_anew_or_inter == 0
 }
 
 /// P_DIFF (7 bits) and N, which announces a further one; three at most.

@@ -1,7 +1,7 @@
 //! What Tidewire can take part in, as data: codecs, RTCP feedback, header extensions.
 //!
-//! Parsing keeps what these tables name, matching keeps what they allow in the direction at hand. RED, FEC, comfort
-//! noise and telephone events are not here, so they are never answered.
+//! Parsing keeps what these tables name, matching keeps what they allow in the direction at hand. FEC, comfort noise and
+//! telephone events are not here, so they are never answered.
 
 use super::agreement::{Extension, Feedback, Spec};
 use super::parse::Direction;
@@ -18,8 +18,9 @@ pub(super) struct Row {
 }
 
 #[rustfmt::skip]
-pub(super) const CODECS: [Row; 9] = [
+pub(super) const CODECS: [Row; 10] = [
     Row { codec: Codec::Opus, name: "opus", clock_rate: 48_000, channels: 2, fixed: None },
+    Row { codec: Codec::Red,  name: "red",  clock_rate: 48_000, channels: 2, fixed: None },
     Row { codec: Codec::Pcmu, name: "PCMU", clock_rate:  8_000, channels: 1, fixed: Some(0) },
     Row { codec: Codec::Pcma, name: "PCMA", clock_rate:  8_000, channels: 1, fixed: Some(8) },
     // RFC 3551 4.5.2: G.722 samples at 16 kHz, but its RTP clock is 8 kHz.
@@ -70,6 +71,8 @@ pub(super) fn is_forwarded(spec: &Spec) -> bool {
             spec.parameter("tx-mode").is_none_or(|mode| mode.eq_ignore_ascii_case("SRST"))
                 && spec.parameter("sprop-max-don-diff").is_none_or(|difference| difference == "0")
         }
+        // Of what it consists is looked at with the section's other formats.
+        Codec::Red => spec.redundant_payload_type().is_some(),
         Codec::Opus | Codec::Pcmu | Codec::Pcma | Codec::G722 | Codec::Vp8 | Codec::Vp9 | Codec::Av1 => true,
     }
 }
@@ -90,8 +93,9 @@ const fn offered(payload_type: u8, rtx: Option<u8>, codec: Codec, parameters: &'
 /// Best first within each kind. Payload types are unique over both kinds, since all sections share one transport (RFC 9143
 /// 9.1), and never change.
 #[rustfmt::skip]
-pub(super) const OFFERED: [OfferRow; 12] = [
+pub(super) const OFFERED: [OfferRow; 13] = [
     offered(111, None, Codec::Opus, "minptime=10;useinbandfec=1"),
+    offered(63, None, Codec::Red, "111/111"),
     offered(9, None, Codec::G722, ""),
     offered(0, None, Codec::Pcmu, ""),
     offered(8, None, Codec::Pcma, ""),
@@ -218,8 +222,9 @@ mod tests {
     #[test]
     fn encodings_are_compared_by_name_clock_and_channels() {
         assert_eq!(row_of("OPUS/48000/2").map(|row| row.codec), Some(Codec::Opus));
+        assert_eq!(row_of("red/48000/2").map(|row| row.codec), Some(Codec::Red));
         assert_eq!(row_of("pcmu/8000/1").map(|row| row.codec), Some(Codec::Pcmu));
-        assert!(row_of("opus/48000").is_none() && row_of("VP8/8000").is_none() && row_of("red/48000/2").is_none());
+        assert!(row_of("opus/48000").is_none() && row_of("VP8/8000").is_none() && row_of("red/8000").is_none());
         assert!(row_of("").is_none() && row_of("VP8").is_none() && row_of("VP8/x").is_none());
     }
 }

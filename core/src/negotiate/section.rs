@@ -8,7 +8,7 @@ use sdp_types::{Attribute, Media};
 use super::agreement::{Extensions, Feedback, Format, Source, Spec};
 use super::capabilities::{self, EXTENSIONS, Row};
 use super::parse::{Direction, SdpError, Transport, clip, direction_of, has, is_token, read_mid, value, values};
-use crate::codec::Kind;
+use crate::codec::{Codec, Kind};
 use crate::id::{Mid, Rid};
 use crate::limits::{ENCODINGS_MAX, FORMATS_MAX, SOURCES_MAX};
 
@@ -146,7 +146,17 @@ fn formats_of(media: &Media, kind: Kind) -> Result<Vec<Format>, SdpError> {
             feedback: attributes.feedback[payload_type],
         })
     });
-    Ok(known.take(FORMATS_MAX).collect())
+    let mut formats: Vec<Format> = known.take(FORMATS_MAX).collect();
+    drop_foreign_redundancy(&mut formats);
+    Ok(formats)
+}
+
+/// RFC 2198 4: a redundant format names formats of its own section. Only one of Opus is known here.
+fn drop_foreign_redundancy(formats: &mut Vec<Format>) {
+    let of_codec = |codec| formats.iter().filter(move |format| format.spec.codec == codec);
+    let opus: Vec<u8> = of_codec(Codec::Opus).map(|format| format.payload_type).collect();
+    let is_foreign = |spec: &Spec| spec.redundant_payload_type().is_none_or(|of| !opus.contains(&of));
+    formats.retain(|format| format.spec.codec != Codec::Red || !is_foreign(&format.spec));
 }
 
 /// A payload type as an index into 128.

@@ -11,8 +11,12 @@ impl Spec {
         self.is_same_codec(other) && self.variant() == other.variant()
     }
 
-    /// Whether an end that announced this format plays `stream`: it matches, or its decoder is the richer one.
+    /// Whether an end that announced this format plays `stream`: it matches, or its decoder is the richer one, or it plays what
+    /// is left of redundant audio without the redundancy.
     pub fn plays(&self, stream: &Self) -> bool {
+        if (self.codec, stream.codec) == (Codec::Opus, Codec::Red) {
+            return true;
+        }
         self.is_same_codec(stream)
             && match (self.variant(), stream.variant()) {
                 (Variant::H264 { profile, mode }, Variant::H264 { profile: sent, mode: sent_mode }) => {
@@ -31,13 +35,20 @@ impl Spec {
         })
     }
 
+    /// The payload type of which all blocks of a redundant format are (RFC 2198 4); none of one whose blocks are of several.
+    pub fn redundant_payload_type(&self) -> Option<u8> {
+        let mut blocks = self.parameters.split('/').map(|block| block.trim().parse::<u8>().ok());
+        let first = blocks.next()??;
+        blocks.all(|block| block == Some(first)).then_some(first)
+    }
+
     fn is_same_codec(&self, other: &Self) -> bool {
         self.codec == other.codec && self.clock_rate == other.clock_rate && self.channels == other.channels
     }
 
     fn variant(&self) -> Variant<'_> {
         match self.codec {
-            Codec::Opus | Codec::Pcmu | Codec::Pcma | Codec::G722 | Codec::Vp8 => Variant::Only,
+            Codec::Opus | Codec::Red | Codec::Pcmu | Codec::Pcma | Codec::G722 | Codec::Vp8 => Variant::Only,
             // RFC 9628 6.1 and the AV1 payload format 7.1: profile 0 unless said otherwise.
             Codec::Vp9 => Variant::Profile(self.parameter("profile-id").unwrap_or("0")),
             Codec::Av1 => Variant::Profile(self.parameter("profile").unwrap_or("0")),
@@ -122,6 +133,17 @@ mod tests {
         assert!(!spec(Codec::H265, "tier-flag=1").plays(&spec(Codec::H265, "")));
         assert!(spec(Codec::Vp8, "max-fs=12288").matches(&spec(Codec::Vp8, "")));
         assert!(!spec(Codec::Vp8, "").matches(&spec(Codec::Vp9, "")));
+    }
+
+    #[test]
+    fn redundant_audio_is_played_by_whoever_plays_opus_and_not_the_other_way() {
+        let (red, opus) = (spec(Codec::Red, "111/111"), spec(Codec::Opus, ""));
+        assert!(opus.plays(&red) && !opus.matches(&red) && !red.plays(&opus));
+        assert!(red.matches(&spec(Codec::Red, "96/96/96")), "numbers are each end's own");
+        assert_eq!(spec(Codec::Red, " 96/96/96").redundant_payload_type(), Some(96));
+        for mixed in ["96/97", "", "opus", "111/", "300/300"] {
+            assert_eq!(spec(Codec::Red, mixed).redundant_payload_type(), None, "{mixed}");
+        }
     }
 
     #[test]

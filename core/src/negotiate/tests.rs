@@ -2,6 +2,8 @@
 //!
 //! Answers are compared with the text files beside the offers; `TIDEWIRE_BLESS=1` writes those anew.
 
+mod redundancy;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
@@ -112,7 +114,7 @@ fn a_chromium_publisher_is_agreed_with_in_its_own_order() {
     let [audio, video] = &agreement.media[..] else { panic!("{agreement:?}") };
     assert_eq!(agreement.remote.ufrag, "lHNG");
     assert_eq!(agreement.fingerprint.0[..3], [0x56, 0x35, 0x56]);
-    assert_eq!((audio.kind, payload_types(audio)), (Kind::Audio, vec![111, 9, 0, 8]));
+    assert_eq!((audio.kind, payload_types(audio)), (Kind::Audio, vec![111, 63, 9, 0, 8]));
     assert_eq!(audio.sources, [Source { primary: 3_570_464_604, rtx: None }]);
     assert_eq!(audio.formats[0].spec, opus());
     assert_eq!(payload_types(video), [96, 102, 104, 108, 114, 116, 39, 45, 98, 100]);

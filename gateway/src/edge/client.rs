@@ -2,8 +2,8 @@
 //!
 //! The first frame registers a client or resumes one; until then a socket costs a place among the strangers and nothing
 //! else. From then on the task writes what its client's line has, in batches, and reads a frame at a time; while a write
-//! waits it does not read, so a client that takes nothing is asked for nothing. Tokens are verified before the lock is
-//! taken. When the task ends, by whatever way, the client's lease begins.
+//! waits it does not read, so a client that takes nothing is asked for nothing. Tokens are verified without the lock, and
+//! a registered client's only while it may ask. When the task ends, by whatever way, the client's lease begins.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
@@ -95,7 +95,7 @@ fn greet(shared: &Arc<Shared>, text: &str) -> Result<(Attendance, Option<Told>),
 }
 
 fn register(shared: &Arc<Shared>, token: &str, introduction: Introduction) -> Result<Attendance, Problem> {
-    let claims = request::claims(&shared.config.applications, token)?;
+    let claims = request::claims(&shared.applications(), token)?;
     let fresh = fresh()?;
     let mut floor = shared.floor();
     let socket = floor.number();
@@ -208,10 +208,15 @@ impl Attendance {
     }
 
     fn ask(&self, n: u64, request: Result<Ask, Problem>) {
+        let now = self.shared.now();
+        // Verifying a token costs up to a public-key operation, and being told to wait nearly nothing.
+        if !self.shared.floor().hall.admit(self.client, n, request.as_ref().ok(), now) {
+            return;
+        }
         let asked = request.and_then(|request| {
             let claims = match &request {
                 Ask::Join { token } | Ask::Renew { token } => {
-                    Some(request::claims(&self.shared.config.applications, token)?)
+                    Some(request::claims(&self.shared.applications(), token)?)
                 }
                 _ => None,
             };
@@ -221,8 +226,7 @@ impl Attendance {
             Ok(fresh) => (asked, fresh),
             Err(problem) => (Err(problem), Default::default()),
         };
-        let now = self.shared.now();
-        self.shared.floor().hall.handle(self.client, n, asked, &fresh, now);
+        self.shared.floor().hall.handle(self.client, n, asked, &fresh);
     }
 
     fn violate(&self) {

@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::ops::{Deref, DerefMut};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, Weak};
 
 use tidewire_core::id::LinkKey;
 use tidewire_core::message::Request;
@@ -18,9 +18,12 @@ use super::strangers::Strangers;
 use crate::hall::effects::Ticket;
 use crate::hall::{Hall, Room};
 use crate::link::{MediaLink, Pending};
+use crate::token::Applications;
 
 pub(super) struct Shared {
     pub(super) config: Config,
+    /// Whose tokens are taken at present.
+    applications: RwLock<Arc<Applications>>,
     pub(super) link: MediaLink,
     pub(super) strangers: Strangers,
     floor: Mutex<Floor>,
@@ -46,8 +49,10 @@ impl Shared {
     pub(super) fn new(config: Config, link: MediaLink) -> Arc<Self> {
         let hall = Hall::new(Room { connections_max: config.sessions_max });
         let floor = Floor { hall, sockets: BTreeMap::new(), sockets_total: 0 };
+        let applications = RwLock::new(Arc::new(config.applications.clone()));
         Arc::new_cyclic(|this| Self {
             config,
+            applications,
             link,
             strangers: Strangers::default(),
             floor: Mutex::new(floor),
@@ -59,6 +64,15 @@ impl Shared {
     pub(super) fn floor(&self) -> Held<'_> {
         // No call on the hall leaves it half done, so a panic elsewhere in a holder spoils nothing.
         Held { shared: self, floor: self.floor.lock().unwrap_or_else(PoisonError::into_inner) }
+    }
+
+    /// Whose tokens are taken; the lock is held for no longer than it takes to ask.
+    pub(super) fn applications(&self) -> Arc<Applications> {
+        Arc::clone(&self.applications.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    pub(super) fn verify_by(&self, applications: Applications) {
+        *self.applications.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(applications);
     }
 
     /// The time as the hall reckons it.

@@ -30,7 +30,7 @@ impl Gateway {
         media_id: MediaId,
         request: Request,
     ) -> Result<Reply, Problem> {
-        let who = request::bearer(&self.0.config.applications, request.headers())?;
+        let who = request::bearer(&self.0.applications(), request.headers())?;
         who.may(side, &channel)?;
         request::media_type(request.headers(), request::SDP)?;
         let offer = request::text(request, SDP_LEN_MAX, Code::OfferInvalid).await?;
@@ -41,7 +41,7 @@ impl Gateway {
     }
 
     async fn change(&self, key: ConnectionKey, request: Request) -> Result<Reply, Problem> {
-        let who = request::bearer(&self.0.config.applications, request.headers())?;
+        let who = request::bearer(&self.0.applications(), request.headers())?;
         // Who may not touch the session learns nothing more about it, and its body is not read.
         self.run(&who, Call::Look { key }).await?;
         request::media_type(request.headers(), request::FRAGMENT)?;
@@ -51,7 +51,7 @@ impl Gateway {
     }
 
     async fn plain(&self, call: Call, headers: &HeaderMap) -> Result<Reply, Problem> {
-        let who = request::bearer(&self.0.config.applications, headers)?;
+        let who = request::bearer(&self.0.applications(), headers)?;
         self.run(&who, call).await
     }
 

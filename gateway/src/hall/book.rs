@@ -1,7 +1,7 @@
 //! The book: who is registered, who sits in which channel, which connections there are. All that is shared, and in memory.
 //!
 //! Decisions read it; [`Book::execute`] alone writes into it, one [`Effect`] after the other. Invariant: the indices (who
-//! bears a client id, a channel's seats and connections, the connection of an upstream) say what the entries say; a
+//! bears a client id, how many clients a user has, a channel's seats and connections, the connection of an upstream) say what the entries say; a
 //! channel that nobody sits in and nothing is connected to is not there. Bounds are kept by the decisions.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -11,6 +11,7 @@ use tidewire_core::message::client::{self, Member, Rights, RightsChange, Upstrea
 use tidewire_core::negotiate::Credentials;
 use tidewire_core::time::Instant;
 
+use super::crowd::Crowd;
 use super::effects::{Caller, Effect, Load};
 use crate::token::ChannelClaim;
 
@@ -18,6 +19,7 @@ use crate::token::ChannelClaim;
 pub struct Book {
     clients: BTreeMap<LinkKey, Client>,
     by_id: BTreeMap<(ApplicationId, Label), LinkKey>,
+    crowd: Crowd,
     channels: BTreeMap<ChannelKey, Channel>,
     connections: BTreeMap<ConnectionKey, Connection>,
     upstreams: BTreeMap<UpstreamId, ConnectionKey>,
@@ -30,6 +32,8 @@ pub struct Book {
 pub struct Client {
     pub application: ApplicationId,
     pub member: Member,
+    /// Whether its token names its user. Else its user is drawn at random.
+    pub is_named: bool,
     pub channels: BTreeSet<ChannelKey>,
     pub connections: BTreeSet<ConnectionKey>,
     /// Until when it may be without a socket; none while it has one.
@@ -50,6 +54,8 @@ pub struct Seat {
 pub struct Channel {
     pub seats: BTreeMap<LinkKey, Seat>,
     pub connections: BTreeSet<ConnectionKey>,
+    /// Who speaks, the active speaker first, as the media server told last.
+    pub speakers: Vec<UpstreamId>,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -123,6 +129,7 @@ impl Book {
             Effect::Rise(client, channel) => self.rise(client, &channel),
             Effect::Keep(key, connection) => self.keep(key, *connection),
             Effect::Drop(key) => self.drop(key),
+            Effect::Speak(channel, speakers) => self.speak(&channel, speakers),
             Effect::Answer(..)
             | Effect::Tell(..)
             | Effect::Announce { .. }
@@ -190,6 +197,10 @@ impl Book {
         self.clients.len()
     }
 
+    pub fn crowd(&self) -> &Crowd {
+        &self.crowd
+    }
+
     pub fn channels_len(&self) -> usize {
         self.channels.len()
     }
@@ -200,11 +211,15 @@ impl Book {
 
     fn enter(&mut self, key: LinkKey, client: Client) {
         self.by_id.insert((client.application.clone(), client.member.client_id.clone()), key);
-        self.clients.insert(key, client);
+        self.crowd.add(&client);
+        if let Some(before) = self.clients.insert(key, client) {
+            self.crowd.remove(&before);
+        }
     }
 
     fn forget(&mut self, key: LinkKey) {
         let Some(client) = self.clients.remove(&key) else { return };
+        self.crowd.remove(&client);
         let id = (client.application, client.member.client_id);
         if self.by_id.get(&id) == Some(&key) {
             self.by_id.remove(&id);
@@ -251,16 +266,24 @@ impl Book {
 
     fn drop(&mut self, key: ConnectionKey) {
         let Some(connection) = self.connections.remove(&key) else { return };
-        if let Role::Upstream(upstream) = &connection.role {
-            self.upstreams.remove(&upstream.id);
+        let upstream = connection.upstream().map(|upstream| upstream.id);
+        if let Some(upstream) = upstream {
+            self.upstreams.remove(&upstream);
         }
         if let Some(owner) = connection.owner.and_then(|owner| self.clients.get_mut(&owner)) {
             owner.connections.remove(&key);
         }
         if let Some(channel) = self.channels.get_mut(&connection.channel) {
             channel.connections.remove(&key);
+            channel.speakers.retain(|speaker| upstream != Some(*speaker));
         }
         self.tidy(&connection.channel);
+    }
+
+    fn speak(&mut self, channel: &ChannelKey, speakers: Vec<UpstreamId>) {
+        if let Some(channel) = self.channels.get_mut(channel) {
+            channel.speakers = speakers;
+        }
     }
 
     fn tidy(&mut self, name: &ChannelKey) {

@@ -65,7 +65,8 @@ impl Hall {
             | Effect::Sit(..)
             | Effect::Rise(..)
             | Effect::Keep(..)
-            | Effect::Drop(_) => self.book.execute(effect),
+            | Effect::Drop(_)
+            | Effect::Speak(..) => self.book.execute(effect),
         }
     }
 

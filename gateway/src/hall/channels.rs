@@ -136,18 +136,21 @@ pub fn ended(key: ConnectionKey, connection: &Connection, reason: CloseReason, s
     effects
 }
 
-/// A channel as one member finds it: everybody else who is not hidden, and their upstreams.
+/// A channel as one member finds it: everybody else who is not hidden, and their upstreams; and who speaks, itself included.
 pub fn snapshot(book: &Book, channel: &ChannelKey, seat: &Seat, me: LinkKey) -> client::Channel {
     let others = book.channel(channel).into_iter().flat_map(|channel| &channel.seats);
     let others = others.filter(|(key, other)| **key != me && !other.rights.hidden);
     let members = others.filter_map(|(key, _)| book.client(*key)).map(|client| client.member.clone());
     let upstreams = book.upstreams_of(channel).filter(|(_, known, _)| known.is_live() && known.owner != Some(me));
     let upstreams = upstreams.map(|(_, connection, upstream)| book.shown(connection, upstream));
+    let speakers = book.channel(channel).map(|channel| channel.speakers.clone()).unwrap_or_default();
+    let spared = seat.claim.disable_remote_upstream_connection_events;
     client::Channel {
         channel: channel.channel.clone(),
         rights: seat.rights,
         members: if seat.claim.disable_remote_client_events { Vec::new() } else { members.collect() },
-        upstreams: if seat.claim.disable_remote_upstream_connection_events { Vec::new() } else { upstreams.collect() },
+        upstreams: if spared { Vec::new() } else { upstreams.collect() },
+        speakers: if spared { Vec::new() } else { speakers },
     }
 }
 

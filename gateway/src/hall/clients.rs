@@ -2,17 +2,17 @@
 //!
 //! A client's ids come from its token, and are drawn where the token has none. A client id belongs to one client of an
 //! application: who registers under it anew is the same user come back, and replaces what was there; another user is
-//! refused. A token's time gates registering, joining and renewing, not how long a client stays.
+//! refused. Nor may one user take all places, nor those whose tokens name no user. A token's time gates registering, joining and renewing, not how long a client stays.
 
 use std::collections::BTreeSet;
 
-use tidewire_core::id::{ChannelKey, ConnectionKey, Label, LinkKey, UpstreamId};
+use tidewire_core::id::{ApplicationId, ChannelKey, ConnectionKey, Label, LinkKey, UpstreamId};
 use tidewire_core::message::client::{EndReason, Event, LeaveReason, Member, Reply};
 
 use super::book::{Book, Client, Seat};
 use super::effects::{About, Caller, Effect};
 use super::{Decision, channels, refuse};
-use crate::limits::{CLIENTS_MAX, LEASE};
+use crate::limits::{CLIENTS_MAX, CLIENTS_PER_USER_MAX, LEASE, NAMELESS_MAX};
 use crate::problem::{Code, Problem};
 use crate::token::{ChannelClaim, Claims};
 
@@ -55,19 +55,42 @@ pub struct Newcomer {
 pub fn newcomer(book: &Book, claims: &Claims, introduction: Introduction, fresh: &Fresh) -> Result<Newcomer, Problem> {
     let application = claims.application_id.clone();
     let member = member(claims, introduction, fresh)?;
+    let user = claims.user_id.clone();
     let seats = claims.to_register()?.iter();
     let claims: Vec<_> = seats.map(|claim| (claims.key(claim.id.clone()), claim.clone())).collect();
     let replaces = book.bearer(&application, &member.client_id);
     match replaces.and_then(|key| book.client(key)) {
         Some(present) if present.member.user_id != member.user_id => return Err(refuse(Code::ClientIdTaken)),
-        None if book.clients_len() >= CLIENTS_MAX => return Err(refuse(Code::ClientsFull)),
-        _ => {}
+        Some(_) => {}
+        None => check_place(book, &application, user.as_ref())?,
     }
     for (channel, _) in &claims {
         channels::check_room(book, channel, replaces)?;
     }
-    let client = Client { application, member, channels: BTreeSet::new(), connections: BTreeSet::new(), lease: None };
+    let client = Client {
+        application,
+        member,
+        is_named: user.is_some(),
+        channels: BTreeSet::new(),
+        connections: BTreeSet::new(),
+        lease: None,
+    };
     Ok(Newcomer { client, claims, replaces })
+}
+
+/// Whether there is a place left for another client, of this user or of nobody in particular.
+fn check_place(book: &Book, application: &ApplicationId, user: Option<&Label>) -> Result<(), Problem> {
+    if book.clients_len() >= CLIENTS_MAX {
+        return Err(refuse(Code::ClientsFull));
+    }
+    match user {
+        Some(user) if book.crowd().of(application, user) >= CLIENTS_PER_USER_MAX => Err(refuse(Code::TooManyClients)),
+        None if book.crowd().nameless() >= NAMELESS_MAX => {
+            let detail = "The gateway has no room for another client whose token names no user.";
+            Err(Problem::new(Code::ClientsFull, detail))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Registers a newcomer, once whom it replaces is gone, and seats it in every channel that its token names.

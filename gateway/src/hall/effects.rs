@@ -4,7 +4,7 @@
 //! out, in order. Nothing else changes the book, so that a store elsewhere can take the same list. A [`Ticket`] goes out
 //! with each question to a media server and says what its answer is for.
 
-use tidewire_core::id::{ChannelKey, ConnectionKey, LinkKey};
+use tidewire_core::id::{ChannelKey, ConnectionKey, LinkKey, UpstreamId};
 use tidewire_core::message::client::{EndReason, Event, Reply, Source, Want};
 use tidewire_core::message::{Request, media};
 use tidewire_core::negotiate::Credentials;
@@ -27,6 +27,8 @@ pub enum Effect {
     /// Notes a connection, anew or as it is from now on.
     Keep(ConnectionKey, Box<Connection>),
     Drop(ConnectionKey),
+    /// Notes who speaks in a channel, the active speaker first.
+    Speak(ChannelKey, Vec<UpstreamId>),
 
     /// The answer to a client's request.
     Answer(Caller, Result<Reply, Problem>),

@@ -2,7 +2,7 @@
 //!
 //! A wish is the media server's to weigh; here it is only made sure that it is for something that the downstream carries. What
 //! a media server tells names connections and media ids; here these become the sources and upstreams that clients know.
-//! Nothing of it is kept in the book.
+//! Nothing of it is kept in the book but who speaks, for those who join.
 
 use tidewire_core::id::{ChannelKey, ConnectionKey, MediaId};
 use tidewire_core::limits::WANTS_MAX;
@@ -77,9 +77,12 @@ pub fn speaking(book: &Book, channel: &ChannelKey, speakers: &[MediaId]) -> Vec<
         let mut live = book.upstreams_of(channel).filter(|(_, connection, _)| connection.is_live());
         live.find(|(_, _, upstream)| upstream.media_id == *media_id).map(|(_, _, upstream)| upstream.id)
     };
-    let upstreams = speakers.iter().filter_map(upstream).collect();
-    let event = Event::Speakers { channel: channel.channel.clone(), upstreams };
-    vec![Effect::Announce { channel: channel.clone(), about: About::Upstreams, but: None, event }]
+    let upstreams: Vec<_> = speakers.iter().filter_map(upstream).collect();
+    let event = Event::Speakers { channel: channel.channel.clone(), upstreams: upstreams.clone() };
+    vec![
+        Effect::Speak(channel.clone(), upstreams),
+        Effect::Announce { channel: channel.clone(), about: About::Upstreams, but: None, event },
+    ]
 }
 
 pub fn measured(book: &Book, key: ConnectionKey, statistics: &Statistics) -> Vec<Effect> {

@@ -1,9 +1,12 @@
 //! The hall through its own doors: requests in, frames out, with a media server that answers as it is told.
 
+mod claims;
 mod media;
 mod moderation;
 mod presence;
+mod quality;
 mod refusals;
+mod speakers;
 mod turns;
 mod whitelists;
 
@@ -93,7 +96,9 @@ impl Scene {
         let entry = self.clients.get_mut(&client).unwrap();
         entry.0 += 1;
         let n = entry.0;
-        self.hall.handle(client, n, Ok(Asked { request, claims }), &fresh, self.now);
+        if self.hall.admit(client, n, Some(&request), self.now) {
+            self.hall.handle(client, n, Ok(Asked { request, claims }), &fresh);
+        }
         self.collect();
         n
     }

@@ -6,7 +6,7 @@ use base64::Engine;
 use base64::alphabet::{STANDARD, URL_SAFE};
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, IgnoredAny};
 use serde_json::error::Category;
 
 use crate::problem::{Code, Problem};
@@ -24,9 +24,12 @@ pub(super) fn header<T: DeserializeOwned>(text: &str) -> Result<T, Problem> {
 
 /// The JSON of a payload. What is JSON and says something that cannot be has a code of its own.
 pub(super) fn payload<T: DeserializeOwned>(text: &str) -> Result<T, Problem> {
+    let json = bytes("payload", text)?;
     // The position of a JSON error says nothing that the sender may not know: it wrote the text.
-    serde_json::from_slice(&bytes("payload", text)?).map_err(|error| match error.classify() {
-        Category::Data => Problem::new(Code::TokenClaimInvalid, format!("The token's payload: {error}.")),
+    serde_json::from_slice(&json).map_err(|error| match error.classify() {
+        Category::Data => invalid(&error),
+        // Where one of a few words is wanted, serde_json calls anything else than a text a fault of the syntax.
+        _ if serde_json::from_slice::<IgnoredAny>(&json).is_ok() => invalid(&error),
         Category::Io | Category::Syntax | Category::Eof => refuse("payload", &error.to_string()),
     })
 }
@@ -34,6 +37,10 @@ pub(super) fn payload<T: DeserializeOwned>(text: &str) -> Result<T, Problem> {
 /// Unpadded Base64url.
 pub(super) fn url(bytes: &[u8]) -> String {
     BASE64_URL_SAFE_NO_PAD.encode(bytes)
+}
+
+fn invalid(error: &serde_json::Error) -> Problem {
+    Problem::new(Code::TokenClaimInvalid, format!("The token's payload: {error}."))
 }
 
 fn refuse(part: &str, why: &str) -> Problem {

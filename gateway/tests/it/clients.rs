@@ -31,6 +31,27 @@ async fn members_see_each_other_come_speak_and_go() {
 }
 
 #[tokio::test]
+async fn tokens_that_come_too_fast_are_not_verified() {
+    let door = door().await;
+    let mut alice = door.client("alice", &["sea"]).await;
+    let mut codes = std::collections::BTreeSet::new();
+    // As many at once as may be in flight; a machine that takes seconds for them gives more allowance meanwhile.
+    for _ in 0..20 {
+        let mut numbers = Vec::new();
+        for _ in 0..60 {
+            numbers.push(alice.send(json!({"type": "renew", "token": "no token at all"})).await);
+        }
+        for n in numbers {
+            codes.insert(alice.answer(n).await.unwrap_err());
+        }
+        if codes.contains("tooManyMessages") {
+            break;
+        }
+    }
+    assert_eq!(codes.into_iter().collect::<Vec<_>>(), ["tokenParseFailure", "tooManyMessages"]);
+}
+
+#[tokio::test]
 async fn one_publishes_and_another_watches() {
     let door = door().await;
     let mut alice = door.client("alice", &["sea"]).await;

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 
 use serde_json::{Value, json};
 use tidewire_gateway::problem::Code;
-use tidewire_gateway::token::verify;
+use tidewire_gateway::token::{Applications, verify};
 
 use crate::issuer::{KEYS, SHOP, SHOP_BEFORE, applications, es256, hs256, rs256, rs512, rsa_jwk};
 use crate::media::{Bed, OFFER, SECRET, Script, now_unix, request};
@@ -103,6 +103,19 @@ async fn every_claim_that_forbids_is_kept_against_the_request_it_forbids() {
             }
         }
     }
+}
+
+#[tokio::test]
+async fn keys_that_are_exchanged_hold_from_the_next_token_on() {
+    let bed = Bed::new(Script::Judge);
+    let bearer = format!("Bearer {}", hs256(SECRET, &json!({"alg": "HS256"}), &payload(&[])));
+    let headers = [("authorization", bearer.as_str()), ("content-type", "application/sdp")];
+    let open = async || bed.send(request("POST", "/whip/studio", &headers, OFFER)).await;
+    assert_eq!(open().await.status.as_u16(), 201);
+    bed.gateway.verify_by(Applications::of_secret(b"the secret that came after it"));
+    assert_eq!(open().await.code(), Code::TokenAuthFailure.wire());
+    bed.gateway.verify_by(Applications::of_secret(SECRET));
+    assert_eq!(open().await.status.as_u16(), 201);
 }
 
 /// Size, parts, Base64, JSON.

@@ -22,6 +22,7 @@ use futures_io::AsyncRead;
 use glommio::net::TcpStream;
 use glommio::timer::Timer;
 use glommio::{GlommioError, LocalExecutor, LocalExecutorBuilder, Placement};
+use io_uring::IoUring;
 use tidewire_core::machine::Machine;
 
 use super::{Next, Pace};
@@ -31,6 +32,8 @@ use crate::shard::Shard;
 
 /// Whether an executor can be made here; locks and frees its memory once.
 pub(crate) fn check() -> io::Result<()> {
+    // Where there is no io_uring at all, as in most containers, glommio panics, and says so where an operator reads it.
+    IoUring::new(1).map(drop)?;
     executor(None).map(drop)
 }
 

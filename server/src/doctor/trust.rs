@@ -9,8 +9,9 @@ use x509_cert::Certificate;
 use x509_cert::der::Decode;
 
 use super::finding::Finding;
+use crate::applications::Known;
 use crate::settings::{Secret, Settings, Tls};
-use crate::{applications, tls};
+use crate::tls;
 
 pub(super) fn tls(settings: &Settings) -> Vec<Finding> {
     let is_local = settings.listen.ip().is_loopback();
@@ -40,7 +41,7 @@ pub(super) fn secrets(settings: &Settings) -> Vec<Finding> {
         let judged = secrets.map(|secret| judge_secret(&format!("application {}", entry.id), secret.as_bytes()));
         findings.extend(judged.max_by_key(|finding| finding.grade));
     }
-    if let Err(error) = applications::of(settings) {
+    if let Err(error) = Known::read(settings) {
         findings.push(Finding::broken(
             "applications",
             format!("{error:#}"),

@@ -8,6 +8,7 @@ use tidewire_gateway::{Exchange, Gateway, Here};
 use tokio::sync::mpsc;
 
 use super::{SAID_LEN, Start, end, stop_http, until_told};
+use crate::applications::Known;
 use crate::health::{self, Readiness};
 use crate::http::Server;
 use crate::link::host_name;
@@ -26,7 +27,10 @@ pub(super) async fn serve(start: &Start, listener: TcpListener) -> Result<()> {
         Media::start(&start.settings, &start.addresses, asked, said).context("cannot start the media server")?;
     let here = Here { name: host_name(), connections_max: start.connections_max(), asks, told };
     let (exchange, link, events) = Exchange::start(MEDIA_LEASE, Some(here));
-    let gateway = Gateway::new(start.gateway_config()?, link, events);
+    let known = Known::read(&start.settings)?;
+    let gateway = Gateway::new(start.gateway_config(&known)?, link, events);
+    // Ends with the runtime.
+    drop(tokio::spawn(known.follow(gateway.clone())));
 
     let readiness = Readiness::default();
     let collectors =

@@ -9,6 +9,7 @@ use tidewire_gateway::limits::MEDIA_LEASE;
 use tidewire_gateway::{Exchange, Gateway, media_routes};
 
 use super::{Start, end, stop_http, until_told};
+use crate::applications::Known;
 use crate::health::{self, Readiness};
 use crate::http::Server;
 use crate::settings::ClusterSecret;
@@ -21,7 +22,10 @@ pub(super) async fn serve(start: &Start, listener: TcpListener) -> Result<()> {
     let tls = tls::config(&start.settings.tls, &start.names(listening))?;
 
     let (exchange, link, events) = Exchange::start(MEDIA_LEASE, None);
-    let gateway = Gateway::new(start.gateway_config()?, link, events);
+    let known = Known::read(&start.settings)?;
+    let gateway = Gateway::new(start.gateway_config(&known)?, link, events);
+    // Ends with the runtime.
+    drop(tokio::spawn(known.follow(gateway.clone())));
     let secret = start.settings.cluster_secret.as_ref().map(ClusterSecret::bytes);
 
     let readiness = Readiness::default();

@@ -1,6 +1,7 @@
 //! `tidewire media`: media alone, for the gateway to which it connects.
 //!
-//! It is ready while its link to the gateway stands; media flows whether it does or not.
+//! It is ready while its link to the gateway stands, until it is told to end, with or without draining; media flows
+//! whether it is or not.
 
 use std::net::TcpListener;
 
@@ -42,13 +43,13 @@ pub(super) async fn serve(start: &Start, listener: TcpListener) -> Result<()> {
     let link = Link::start(apart, about, asks, to_tell, readiness.clone());
 
     let told = until_told(&mut signals, &mut server).await;
+    readiness.end();
     if told.is_ok() {
         tokio::select! {
             () = media.drain(apart.drain) => {}
             signal = signals.next() => tracing::warn!(signal, "draining no longer"),
         }
     }
-    readiness.end();
     let in_order = async {
         media.stop().await;
         // What the connections' ends were told by is on its way.

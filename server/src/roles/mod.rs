@@ -22,11 +22,12 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::time::timeout;
 
 use crate::addresses::Addresses;
+use crate::applications::Known;
 use crate::http::Server;
 use crate::report::{self, Packets, Report};
 use crate::settings::{Role, Settings, Sources};
 use crate::shutdown::{SHUTDOWN_MAX, Signals};
-use crate::{applications, logs, output};
+use crate::{logs, output};
 
 /// Runs until told to end. Fails when the start fails, or when something ends that should not.
 pub(crate) fn run(role: Role, sources: &Sources) -> Result<()> {
@@ -83,9 +84,10 @@ impl Start {
         Ok(output::print(&report)?)
     }
 
-    fn gateway_config(&self) -> Result<Config> {
+    /// What the gateway is told, taking the tokens of these applications.
+    fn gateway_config(&self, known: &Known) -> Result<Config> {
         let mut config = Config::new(self.settings.secret.bytes().to_vec());
-        config.applications = applications::of(&self.settings)?;
+        config.applications = known.applications()?;
         config.page_mints_tokens = self.settings.page_mints_tokens();
         Ok(config)
     }

@@ -65,6 +65,8 @@ pub(crate) struct Settings {
     pub(crate) driver: DriverChoice,
     pub(crate) dtls: Versions,
     pub(crate) trains: Offload,
+    /// Audio tracks of a channel that are forwarded at a time; 0 for all.
+    pub(crate) loudest: usize,
     pub(crate) secret: Secret,
     /// Beside the default one, or in its place.
     pub(crate) applications: Vec<Application>,
@@ -194,6 +196,7 @@ struct Draft {
     driver: DriverChoice,
     dtls: Versions,
     trains: Offload,
+    loudest: usize,
     secret: Option<Vec<u8>>,
     self_signed: bool,
     certificate: Option<PathBuf>,
@@ -228,6 +231,7 @@ impl Draft {
             driver: self.driver,
             dtls: self.dtls,
             trains: self.trains,
+            loudest: self.loudest,
             secret: self.secret.map_or_else(|| Secret::Random(random.to_vec()), Secret::Given),
             applications: Self::applications(sources)?,
             tls,

@@ -9,6 +9,7 @@ use tidewire_core::id::Label;
 use tidewire_core::limits::SOCKETS_MAX;
 use tidewire_net::handshake::Versions;
 use tidewire_net::{DriverChoice, IoChoice, Offload};
+use tidewire_sfu::limits::LOUDEST_MAX;
 
 use super::{ClusterSecret, Draft, GatewayUrl, LogFormat, SHARDS_MAX, Setting, SettingsError, Source};
 
@@ -100,6 +101,17 @@ pub(super) fn spin(draft: &mut Draft, text: &str) -> Result<(), Wrong> {
         us if us > SPIN_US_MAX => Err(Wrong::new(format!("{us} us is longer than any wait for a packet pays"), mend)),
         us => {
             draft.spin = Duration::from_micros(us);
+            Ok(())
+        }
+    }
+}
+
+pub(super) fn loudest(draft: &mut Draft, text: &str) -> Result<(), Wrong> {
+    let mend = format!("Write a number from 1 to {LOUDEST_MAX}, or 0 for all");
+    match parsed(text, "a number of audio tracks", &mend)? {
+        tracks if tracks > LOUDEST_MAX => Err(Wrong::new("nobody understands so many at a time", mend)),
+        tracks => {
+            draft.loudest = tracks;
             Ok(())
         }
     }

@@ -66,7 +66,7 @@ key-set = \"bank.jwks\"
 
 - `id`: 1 to 64 of the characters A-Z a-z 0-9 . _ - ~
 - `secret`, `secret-previous`: verify tokens signed by HS256.
-- `key-set`: a file with public keys (JWKS, RFC 7517), RSA of 2048 bits or more for RS256, P-256 for ES256. It is read at the start; a new key takes a restart.
+- `key-set`: a file with public keys (JWKS, RFC 7517), RSA of 2048 bits or more for RS256, P-256 for ES256. It is looked at every five seconds and read again when it has changed; one that cannot be used leaves the keys of before in force, and the log says why.
 
 An application has a secret, or a key set, or both. One named `default` takes the place of `secret`.
 ";

@@ -153,6 +153,17 @@ pub(crate) const TABLE: &[Setting] = &[
         read: read::trains,
     },
     Setting {
+        key: "loudest",
+        value: "NUMBER",
+        default: "0",
+        shape: Shape::One,
+        roles: FORWARDING,
+        help: "How many audio tracks of a channel are forwarded at a time: those that are loudest by what their publishers say \
+               (RFC 6464). The others are to their viewers as if nobody spoke. 0 forwards all of them. A track whose publisher \
+               does not say how loud it is is always forwarded, beside this number.",
+        read: read::loudest,
+    },
+    Setting {
         key: "secret",
         value: "TEXT",
         default: "random, new at each start",

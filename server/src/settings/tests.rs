@@ -17,10 +17,11 @@ fn nothing_set_gives_the_defaults() {
 
 #[test]
 fn flag_goes_before_environment_before_file() {
-    let file = "udp-port = 1\nshards = 1\nspin-us = 1";
+    let file = "udp-port = 1\nshards = 1\nspin-us = 1\nloudest = 3";
     let environment = [("TIDEWIRE_UDP_PORT", "2"), ("TIDEWIRE_SHARDS", "2")];
     let settings = read(&[("udp-port", &["3"])], &environment, file).unwrap();
     assert_eq!((settings.udp_port, settings.shards, settings.spin), (3, 2, Duration::from_micros(1)));
+    assert_eq!(settings.loudest, 3);
 }
 
 #[test]
@@ -84,6 +85,7 @@ fn values_that_make_no_sense_are_refused() {
         ("driver", "tokio"),
         ("dtls", "1.1"),
         ("spin-us", "1000001"),
+        ("loudest", "33"),
         ("secret", ""),
         ("tls", "on"),
         ("tls-cert", ""),

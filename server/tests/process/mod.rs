@@ -13,10 +13,14 @@ pub(crate) fn program() -> Command {
     command
 }
 
-/// Sends a signal; gives the exit code.
-pub(crate) fn end(child: &mut Child, signal: &str) -> Option<i32> {
+pub(crate) fn signal(child: &Child, signal: &str) {
     let sent = Command::new("kill").args([&format!("-{signal}"), &child.id().to_string()]).status();
     assert!(sent.expect("kill is there").success());
+}
+
+/// Sends a signal; gives the exit code.
+pub(crate) fn end(child: &mut Child, name: &str) -> Option<i32> {
+    signal(child, name);
     let deadline = Instant::now() + Duration::from_secs(20);
     while Instant::now() < deadline {
         if let Some(status) = child.try_wait().expect("the child is ours") {

@@ -2,6 +2,7 @@
 //!
 //! `cargo xtask reference` runs these tests in the mode that writes the pages instead.
 
+mod tokens;
 mod wire;
 
 use std::fmt::Write;
@@ -54,7 +55,9 @@ fn errors_page_lists_every_code() {
     page += "| code | status | meaning | try again after |\n| --- | --- | --- | --- |\n";
     for refusal in Code::ALL {
         let again = refusal.retry_after_s().map_or(String::new(), |seconds| format!("{seconds} s"));
-        row(&mut page, &[&code(refusal.wire()), &refusal.status().to_string(), refusal.meaning(), &again]);
+        // Other pages lead to the line of one code.
+        let name = format!("<a id=\"{0}\"></a>`{0}`", refusal.wire());
+        row(&mut page, &[&name, &refusal.status().to_string(), refusal.meaning(), &again]);
     }
     settle("errors.md", &page);
 }

@@ -7,6 +7,7 @@
 
 mod channels;
 mod downstreams;
+mod events;
 mod offering;
 mod slots;
 mod ssrcs;
@@ -18,7 +19,7 @@ use tidewire_core::handshake::Fingerprint;
 use tidewire_core::ice::{self, Ufrags};
 use tidewire_core::id::{ChannelKey, ConnectionId, ConnectionKey, MediaId, ShardId};
 use tidewire_core::message::quality::Wish;
-use tidewire_core::message::{self, CloseReason, ErrorCode, Request, Response};
+use tidewire_core::message::{CloseReason, ErrorCode, Request, Response};
 use tidewire_core::negotiate::{
     Agreement, Cname, Credentials, Local, Offer, Wanted, answer_downstream, answer_upstream, candidate_line,
 };
@@ -27,7 +28,7 @@ use self::channels::{Channels, Published};
 use self::offering::Offering;
 use self::slots::ShardSlots;
 use self::ssrcs::Ssrcs;
-use crate::command::{Carried, Command, Event, OpenDownstream, OpenUpstream, PublicationId};
+use crate::command::{Carried, Command, OpenDownstream, OpenUpstream};
 
 /// A source of randomness fit for passwords.
 pub type Entropy = Box<dyn FnMut(&mut [u8]) + Send>;
@@ -134,42 +135,6 @@ impl Control {
             Request::RestartDownstream { connection } => self.restart_downstream(connection),
             Request::Restart { connection, ufrag, password } => self.restart(connection, &ufrag, &password),
             Request::Close { connection } => self.close(connection),
-        }
-    }
-
-    /// A shard's event, as the gateway is told it.
-    pub fn handle_event(&mut self, shard: ShardId, event: Event) -> Option<message::Event> {
-        let at = self.shards.iter().position(|slots| slots.plan.shard == shard)?;
-        match event {
-            Event::Connected { connection } => {
-                let connection = self.shards[at].owner(connection)?;
-                Some(message::Event::Connected { connection })
-            }
-            Event::Closed { connection: id, reason } => {
-                let connection = self.shards[at].release(id)?;
-                self.forget(connection);
-                Some(message::Event::Closed { connection, reason })
-            }
-            Event::Demand { connection, encodings } => {
-                let connection = self.shards[at].owner(connection)?;
-                Some(message::Event::Demand { connection, encodings })
-            }
-            Event::Switched { connection, publication, layer, reason } => {
-                let connection = self.shards[at].owner(connection)?;
-                let channel = &self.connections.get(&connection)?.channel;
-                let media_id = self.channels.media_id_of(channel, publication)?.clone();
-                Some(message::Event::Layer { connection, media_id, layer, reason })
-            }
-            Event::Speakers { session, speakers } => {
-                let channel = self.channels.channel_of(at, session)?;
-                let named = |publication: &PublicationId| self.channels.media_id_of(channel, *publication).cloned();
-                let speakers = speakers.iter().filter_map(named).collect();
-                Some(message::Event::Speakers { channel: channel.clone(), speakers })
-            }
-            Event::Statistics { connection, statistics } => {
-                let connection = self.shards[at].owner(connection)?;
-                Some(message::Event::Statistics { connection, statistics: *statistics })
-            }
         }
     }
 

@@ -99,7 +99,7 @@ impl Course {
         self.heard == Some(key) || self.awaited == Some(key)
     }
 
-    /// Whether the packet goes on, in order, with what the one before it was part of, and nothing else is to be done about it.
+    /// Whether the packet is the next one of what the one before it was part of, and nothing else is to be done about it.
     #[inline]
     pub(super) fn is_under_way(&self, key: TrackKey, epoch: u32, packet: &Stored<'_>) -> bool {
         self.heard == Some(key)
@@ -109,7 +109,12 @@ impl Course {
             && self.is_plain
             && self.wished == self.target
             && packet.meta.reach.part_of.has(self.target)
-            && !self.is_late(packet.sequence)
+            && self.outgoing(packet.sequence) == self.next
+    }
+
+    /// The packet after all that were seen.
+    pub(super) const fn expected(&self) -> u64 {
+        self.next.wrapping_sub(self.shift)
     }
 
     /// Whether others that come after this packet were seen before it.

@@ -22,10 +22,13 @@ pub(super) struct Told {
     last: Option<(Instant, Got)>,
 }
 
+/// A track, the highest layers that come of it, and their size.
+type Place = (u8, Target, Option<(u16, u16)>);
+
 /// What a viewer gets: nothing while it has paused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Got {
-    at: Option<(u8, Target, Option<(u16, u16)>)>,
+    at: Option<Place>,
     reason: LayerReason,
 }
 

@@ -17,6 +17,7 @@ mod others;
 mod account;
 mod credit;
 mod recent;
+mod red;
 mod repair;
 
 use std::time::Duration;
@@ -38,6 +39,7 @@ use self::credit::Credit;
 use self::others::Others;
 use self::stream::Source;
 pub(crate) use self::stream::Stream;
+pub(crate) use self::trail::BYTES as TRAIL_BYTES;
 use crate::command::{Carried, PublicationId, SessionId};
 use crate::departures::Departures;
 use crate::upstream::{SenderReport, TrackKey, Upstream};
@@ -299,6 +301,8 @@ pub(crate) struct Offered<'a> {
     pub(crate) key: TrackKey,
     /// Which of the track's streams it is from.
     pub(crate) epoch: u32,
+    /// The packet with which the track was heard again, after some that no viewer was sent.
+    pub(crate) resumed_at: u64,
     pub(crate) stored: Stored<'a>,
     /// The track's last sender report, for whoever starts with this packet.
     pub(crate) report: Option<&'a SenderReport>,

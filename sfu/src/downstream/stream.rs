@@ -11,7 +11,7 @@ use tidewire_core::codec::{Codec, Kind, Targets};
 use tidewire_core::count::Discard;
 use tidewire_core::machine::Egress;
 use tidewire_core::message::quality::LayerReason;
-use tidewire_core::negotiate::{Format, Media, Source as Ssrcs};
+use tidewire_core::negotiate::{Format, Media};
 use tidewire_core::random::Seeded;
 use tidewire_core::rebuild::Form;
 use tidewire_core::ring::Stored;
@@ -24,6 +24,7 @@ use super::choice::{Aim, Choice};
 use super::course::{Course, Mapped, Stage};
 use super::layer::Told;
 use super::recent::Recent;
+use super::red::Redundancy;
 use super::seal::Numbered;
 use super::trail::{Leg, Trail};
 use super::{Forwarded, Offered, Way};
@@ -80,6 +81,7 @@ struct Playable {
     mapped: Mapped,
     pub(super) clock_rate: u32,
     codec: Codec,
+    redundancy: Redundancy,
 }
 
 /// A packet that was sent: how long it is, and what came of it beside.
@@ -95,7 +97,7 @@ impl Stream {
         let source = media.sources.first()?;
         Some(Self {
             course: Course::new(source.primary, random.below(FIRST_SEQUENCE_MAX)),
-            form: form(media, source),
+            form: form(media, source.rtx),
             kind: media.kind,
             rtx_ssrc: source.rtx,
             feedback: Reported::default(),
@@ -121,7 +123,8 @@ impl Stream {
             let to = self.carried.media.format_for(&from.spec)?;
             let rtx = to.rtx.and_then(NonZeroU8::new);
             let mapped = Mapped { from: from.payload_type, to: to.payload_type, rtx };
-            Some(Playable { mapped, clock_rate: to.spec.clock_rate, codec: to.spec.codec })
+            let redundancy = Redundancy::between(&from.spec, &to.spec);
+            Some(Playable { mapped, clock_rate: to.spec.clock_rate, codec: to.spec.codec, redundancy })
         });
         self.formats = mapped.take(FORMATS_MAPPED_MAX).collect();
         self.unbind();
@@ -202,15 +205,18 @@ impl Stream {
         Ok(Sent { len, how: Forwarded::Sent })
     }
 
-    /// The same for a packet with which something begins or changes, that is late, or whose descriptor has to be renumbered.
+    /// The same for a packet with which something begins or changes, before which others are missing, that is late, or that does
+    /// not go as it is.
     fn forward_with_care<E: Egress>(&mut self, offered: &Offered<'_>, way: &mut Way<'_, E>) -> Result<Sent, Discard> {
         let packet = &offered.stored;
         let playable = self.playable(packet.meta.payload_type)?;
         let started = self.enter(offered, way.now)?;
         (self.course.format, self.clock_rate) = (playable.mapped, playable.clock_rate);
+        self.course.is_plain = self.trail.is_none() && playable.redundancy.is_kept();
         if self.course.is_late(packet.sequence) {
             return self.forward_late(offered, way);
         }
+        self.close_over_silence(offered);
         let turned = self.turn(packet);
         let is_stuck = self.is_stuck();
         if !packet.meta.reach.part_of.has(self.course.target) {
@@ -252,7 +258,7 @@ impl Stream {
     }
 
     fn numbered(&self, leg: &Leg, packet: &Stored<'_>, outgoing: u64, playable: Playable) -> Numbered {
-        Numbered::new(leg, packet, outgoing, (self.ssrc(), playable.mapped, playable.codec))
+        Numbered::new(leg, packet, outgoing, (self.ssrc(), playable.mapped, playable.codec, playable.redundancy))
     }
 
     /// The leg of a number that was used, with the number and the incoming one.
@@ -308,10 +314,10 @@ impl Stream {
 
 /// How a stream's packets are dressed. They are numbered on the transport only if each of them is repaired as RTX: the same
 /// packet again would need the same number, for which another packet has been sent since.
-fn form(media: &Media, source: &Ssrcs) -> Form {
+fn form(media: &Media, rtx_ssrc: Option<u32>) -> Form {
     let has_rtx = |format: &Format| format.rtx.and_then(NonZeroU8::new).is_some();
     let is_reported = media.formats.iter().any(|format| format.feedback.transport_cc);
-    if is_reported && source.rtx.is_some() && media.formats.iter().all(has_rtx) {
+    if is_reported && rtx_ssrc.is_some() && media.formats.iter().all(has_rtx) {
         Form::numbered(&media.extensions, &media.mid)
     } else {
         Form::new(&media.extensions, &media.mid)

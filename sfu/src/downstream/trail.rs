@@ -16,6 +16,9 @@ use crate::upstream::TOP;
 /// Legs that are remembered: with one layer left out a leg lasts for a frame or two, so this is a second at least.
 const LEGS_MAX: usize = 64;
 
+/// Bytes of a trail.
+pub(crate) const BYTES: usize = size_of::<Trail>() + LEGS_MAX * size_of::<Leg>();
+
 /// A stretch of a stream on which nothing changes but the numbers' count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Leg {

@@ -155,13 +155,22 @@ impl Stream {
         self.set_out(Leg { from: packet.sequence + 1, to: outgoing, shift, ..leg });
     }
 
+    /// Goes on as if there had been nothing between the last packet and the one with which the track is heard again: to the
+    /// viewer, whose timestamps keep the publisher's clock, it was a silence. Whatever is missing since then keeps its number.
+    pub(super) fn close_over_silence(&mut self, offered: &Offered<'_>) {
+        let is_behind_it = offered.stored.sequence >= offered.resumed_at && self.course.expected() < offered.resumed_at;
+        if let Some(leg) = self.leg.filter(|_| is_behind_it) {
+            self.set_out(Leg { from: offered.resumed_at, to: self.course.next, ..leg });
+        }
+    }
+
     /// Goes on by another leg.
     fn set_out(&mut self, leg: Leg) {
         if let (Some(trail), Some(ended)) = (&mut self.trail, self.leg.replace(leg)) {
             trail.leave(ended, &leg);
         }
         self.course.set_out(&leg);
-        self.course.is_plain = self.trail.is_none();
+        self.course.is_plain &= self.trail.is_none();
     }
 
     /// The targets of the present spatial layer that are not above the aim.

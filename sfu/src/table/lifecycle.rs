@@ -131,7 +131,7 @@ impl SessionTable {
             self.paths.unbind(&path, id.slot);
         }
         match &connection.role {
-            Role::Upstream => self.unpublish(id.slot),
+            Role::Upstream => self.unpublish(now, id.slot),
             Role::Downstream(downstream) => self.leave(downstream, id.slot),
         }
         if connection.handshaking {
@@ -242,9 +242,10 @@ impl SessionTable {
         }
     }
 
-    fn unpublish(&mut self, slot: u32) {
+    fn unpublish(&mut self, now: Instant, slot: u32) {
         self.arrivals.take(slot);
         let Some(upstream) = self.upstreams.take(slot) else { return };
+        self.listen_no_longer(now, slot, &upstream);
         let Some(session) = self.sessions.at_mut(upstream.session.0) else { return };
         session.fan_out.forget(slot);
         if session.unpublish(upstream.publication, slot) {

@@ -1,8 +1,8 @@
 //! The table of a shard's connections, sessions and upstreams: the pure machine behind its sockets.
 //!
 //! Parts in their own files: `receive` takes datagrams, `arrivals` tells publishers of them, `feedback` reads RTCP, `lifecycle`
-//! opens, connects and closes, `layers` has viewers choose, `slots` is where connections live. This file holds the state and the
-//! order of things in a turn.
+//! opens, connects and closes, `layers` has viewers choose, `speakers` listens to audio, `observation` tells how connections
+//! fare, `slots` is where connections live. This file holds the state and the order of things in a turn.
 
 mod arrivals;
 mod feedback;
@@ -11,6 +11,7 @@ mod lifecycle;
 mod observation;
 mod receive;
 pub(crate) mod slots;
+mod speakers;
 
 use std::collections::VecDeque;
 
@@ -49,6 +50,9 @@ pub struct TableConfig {
     pub secret: [u8; 16],
     /// Start of the table's own randomness: first sequence numbers, feedback SSRCs, hashing.
     pub seed: u64,
+    /// How many audio tracks of a session are forwarded at a time: the loudest. 0 for all of them, and at most
+    /// [`LOUDEST_MAX`](crate::limits::LOUDEST_MAX).
+    pub loudest: usize,
 }
 
 /// See the module's description.
@@ -67,6 +71,10 @@ pub struct SessionTable {
     sessions: Slots<Session>,
     paths: PathIndex,
     timers: Timers,
+    /// When somebody who spoke in a session may have fallen silent, or others than before may be told of.
+    silences: Timers<SessionId>,
+    /// Audio tracks of a session that are forwarded at a time; 0 for all.
+    loudest: usize,
     /// Sessions with something to forward.
     queued: VecDeque<SessionId>,
     /// Whether the last slice left a fan-out that waits for too long.
@@ -95,6 +103,8 @@ impl SessionTable {
             sessions: Slots::default(),
             paths: PathIndex::new(random.next_u64()),
             timers: Timers::default(),
+            silences: Timers::default(),
+            loudest: config.loudest,
             queued: VecDeque::new(),
             behind: false,
             events: VecDeque::new(),
@@ -233,6 +243,9 @@ impl Machine for SessionTable {
                 Reason::Review => self.review_timeout(now, at, timer.connection),
             }
         }
+        while let Some((at, session)) = self.silences.pop(now) {
+            self.speakers_timeout(now, at, session);
+        }
     }
 
     fn forward<E: Egress>(&mut self, now: Instant, budget: Budget, egress: &mut E) -> Progress {
@@ -279,7 +292,7 @@ impl Machine for SessionTable {
     }
 
     fn poll_timeout(&self) -> Option<Instant> {
-        self.timers.next()
+        [self.timers.next(), self.silences.next()].into_iter().flatten().min()
     }
 
     fn tally(&self) -> &Tally {

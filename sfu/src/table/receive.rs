@@ -1,5 +1,6 @@
 //! First phase: a datagram finds its connection and proves itself, or is a discard.
 
+use tidewire_core::codec::Kind;
 use tidewire_core::count::{Counter, Discard};
 use tidewire_core::demux::{self, Class};
 use tidewire_core::handshake;
@@ -94,8 +95,11 @@ impl SessionTable {
             // Before the packet goes out: it may be the key frame that somebody turns to.
             self.review_anew(now, slot);
         }
-        self.queue(now, session, Item::Packet { upstream: slot, accepted });
         self.arm_feedback(slot);
+        if accepted.kind == Kind::Audio {
+            self.listen(now, slot, &accepted, &packet.header, bytes)?;
+        }
+        self.queue(now, session, Item::Packet { upstream: slot, accepted });
         Ok(())
     }
 }

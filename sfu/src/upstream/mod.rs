@@ -38,7 +38,7 @@ use crate::command::{PublicationId, SessionId};
 use crate::timers::Armed;
 
 /// A track of an upstream, by the upstream's slot and the track's index in it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct TrackKey(NonZeroU32);
 
 impl TrackKey {
@@ -287,7 +287,7 @@ impl Upstream {
     fn round_trip_of(&self, now: Instant, answers: Answers<'_>) -> Option<Duration> {
         let mut to_us = answers.filter(|held| held.ssrc == self.ssrc);
         let round_trip = to_us.find_map(|held| held.round_trip(Ntp::of(now)))?;
-        Some(Duration::from_micros(u64::from(round_trip) * 1_000_000 >> 16))
+        Some(Duration::from_micros((u64::from(round_trip) * 1_000_000) >> 16))
     }
 
     /// A viewer of `track` cannot go on without a key frame.

@@ -69,6 +69,8 @@ pub(crate) struct Track {
     pub(crate) ring: RetransmissionRing,
     /// Up to here packets have been in a round: whoever lacks an older one may have had it again already, as it was.
     pub(crate) levelled_up_to: u64,
+    /// The packet with which it was heard again, after some that no viewer was sent; 0 while there was no such break.
+    pub(crate) resumed_at: u64,
     pub(crate) key_frames: KeyFrames,
     pub(crate) report: Option<SenderReport>,
     /// Packets and bytes of its ring, whose memory is claimed when the first packet comes.
@@ -115,6 +117,7 @@ impl Track {
             epoch: 0,
             ring: RetransmissionRing::empty(),
             levelled_up_to: 0,
+            resumed_at: 0,
             key_frames: KeyFrames::default(),
             report: None,
             ring_len,
@@ -174,6 +177,7 @@ impl Track {
             self.close_account();
             self.ring = RetransmissionRing::empty();
             self.levelled_up_to = 0;
+            self.resumed_at = 0;
             self.gaps = Gaps::default();
             self.reception = Reception::default();
             self.report = None;
@@ -239,7 +243,9 @@ impl Track {
         self.reception.report(now, self.primary?, last)
     }
 
+    /// When there is something to tell; never before there is a stream of which it could be told.
     pub(super) fn deadline(&self) -> Option<Instant> {
+        self.primary?;
         [self.gaps.deadline(), self.key_frames.deadline()].into_iter().flatten().min()
     }
 
@@ -379,34 +385,4 @@ const fn meta(header: &Header, format: &Format, seen: &Inspection, reach: Reach)
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn at(millis: u64) -> Instant {
-        Instant::from_millis(millis)
-    }
-
-    #[test]
-    fn an_encoding_is_not_sent_after_three_frames_of_a_sibling_and_three_hundred_milliseconds() {
-        let mut track = Track::encoding(0, Rid::from("h").unwrap(), 0);
-        track.is_sent = true;
-        track.last_arrival = at(1_000);
-        assert!(!(1_033..1_290).step_by(33).any(|millis| track.miss(at(millis))), "too soon, however many frames");
-        assert!(track.miss(at(1_301)), "told once");
-        assert!(!track.miss(at(1_334)) && !track.is_sent());
-        track.is_sent = true;
-        track.frames_missed = 0;
-        assert!(!track.miss(at(9_000)) && !track.miss(at(9_500)), "a sibling that is slow says little");
-        assert!(track.miss(at(10_000)));
-    }
-
-    #[test]
-    fn sets_with_the_highest_target_are_open_upwards() {
-        let mut track = Track::lone(0, Kind::Video, None);
-        track.targets = (0..3).map(|temporal| Target { spatial: 0, temporal }).collect();
-        let reach = Reach { part_of: Targets(0b100), entry_to: Targets(0b011), ..Reach::LONE };
-        let open = track.open_upwards(reach);
-        assert!(open.part_of.has(TOP) && open.part_of.has(2) && !open.part_of.has(1));
-        assert!(!open.entry_to.has(TOP));
-    }
-}
+mod tests;

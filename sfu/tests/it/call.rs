@@ -38,8 +38,13 @@ pub(crate) struct Call {
 
 impl Call {
     pub(crate) fn new(seed: u64, link: Link) -> Self {
+        Self::of_loudest(0, seed, link)
+    }
+
+    /// The same where so many audio tracks are forwarded at a time.
+    pub(crate) fn of_loudest(loudest: usize, seed: u64, link: Link) -> Self {
         let server: SocketAddr = SERVER.parse().unwrap();
-        let table = SessionTable::new(TableConfig { shard: ShardId(0), secret: SECRET, seed });
+        let table = SessionTable::new(TableConfig { shard: ShardId(0), secret: SECRET, seed, loudest });
         let mut entropy = Seeded::new(seed ^ 0xe47);
         let entropy = Box::new(move |bytes: &mut [u8]| bytes.fill_with(|| entropy.next_u64() as u8));
         let plan = ShardPlan { shard: ShardId(0), candidates: vec![server] };
@@ -76,9 +81,19 @@ impl Call {
 
     /// Opens a viewer of `channel`; returns its key.
     pub(crate) fn watch(&mut self, channel: &str, wishes: Wishes) -> ConnectionKey {
+        self.watch_by(channel, wishes, |offer| offer)
+    }
+
+    /// The same by an offer that differs from the usual.
+    pub(crate) fn watch_by(
+        &mut self,
+        channel: &str,
+        wishes: Wishes,
+        change: impl FnOnce(String) -> String,
+    ) -> ConnectionKey {
         let client = self.client(wishes);
         let (channel, media_id) = (channel_key(channel), MediaId::main());
-        let (connection, offer) = (key_of(&client), client.offer_to_receive());
+        let (connection, offer) = (key_of(&client), change(client.offer_to_receive()));
         let (answer, id) = self.open(Request::OpenDownstream { connection, channel, media_id, offer });
         let viewer = client.viewer(&answer, self.server).unwrap();
         self.world.actors.push(Actor { connection: id, media: Media::Views(viewer) });
@@ -110,7 +125,7 @@ impl Call {
     }
 
     /// Opens a connection, which has to succeed.
-    fn open(&mut self, request: Request) -> (String, ConnectionId) {
+    pub(crate) fn open(&mut self, request: Request) -> (String, ConnectionId) {
         let handled = self.control.handle(request);
         let Response::Opened { answer } = handled.response else { panic!("{:?}", handled.response) };
         let id = handled.commands.iter().find_map(|(_, command)| match command {

@@ -1,7 +1,9 @@
 //! Simulcast and temporal layers: each viewer has what it wishes for, and its numbers go on as if there were nothing else.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
+use proptest::prelude::*;
 use tidewire_core::count::{Counter, Discard};
 use tidewire_core::machine::Machine;
 use tidewire_core::message::quality::{LayerReason, Wish};
@@ -141,6 +143,9 @@ fn temporal_layers_are_left_out_without_a_trace() {
     studio.pass(1_000);
     for watcher in &studio.watchers {
         assert_unbroken(&watcher.log);
+    }
+    for got in studio.watchers.iter().flat_map(|watcher| &watcher.log) {
+        assert_eq!(got.marker, *got.payload.get(30).unwrap() == 1, "the second packet of each frame ends it");
     }
     let last: Vec<_> = said(&studio.watchers[low].log).iter().rev().take(8).map(|said| said.temporal).collect();
     assert!(last.contains(&2), "all layers again");
@@ -324,4 +329,86 @@ fn said_in_order(studio: &Studio, viewer: usize) -> Vec<Got> {
     let log = &studio.watchers[viewer].log;
     let hole = log.windows(2).position(|pair| pair[1].index != pair[0].index + 1).map_or(0, |at| at + 1);
     log[hole..].to_vec()
+}
+
+#[test]
+fn a_size_that_changes_with_each_packet_costs_no_more_than_a_few_looks() {
+    let mut studio = Studio::new(2);
+    let viewer = studio.watch(true);
+    studio.pass(500);
+    studio.encodings.iter_mut().for_each(|encoding| encoding.runs = false);
+    let before = studio.watchers[viewer].layers.len();
+    for width in 0..200 {
+        studio.encodings[1].size = (100 + width, 100);
+        let made = studio.frame(1, true, 1).remove(0);
+        studio.send(made);
+    }
+    assert!(studio.watchers[viewer].layers.len() <= before + 2, "within one moment it is told once");
+    studio.pass(1_000);
+    let (layer, _) = studio.watchers[viewer].layers.last().unwrap();
+    assert_eq!(layer.width, Some(299), "and of the last one in the end");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(32))]
+
+    /// Packets are lost, late and asked for again while wishes change: no number is sealed with two contents (each datagram is
+    /// looked at by the studio), no picture of two encodings has one number, and each number has the packet that it had.
+    #[test]
+    fn whatever_is_wished_lost_and_late_a_number_means_one_packet(
+        steps in prop::collection::vec((0u8..12, 0u8..12, any::<u8>()), 50..400),
+        temporal_layers in 1u8..4,
+        rtx: bool,
+    ) {
+        let mut studio = Studio::new(2);
+        studio.temporal_layers = temporal_layers;
+        let viewer = studio.watch(rtx);
+        studio.pass(300);
+        studio.encodings.iter_mut().for_each(|encoding| encoding.runs = false);
+        let mut held = Vec::new();
+        for (step, fate, choice) in steps {
+            studio.now += Duration::from_millis(9);
+            match step {
+                0 => studio.prefer(viewer, Studio::named(if choice % 2 == 0 { "q" } else { "h" })),
+                1 => studio.prefer(viewer, Wish { temporal: Some(choice % 3), ..Wish::default() }),
+                2 => studio.prefer(viewer, Wish { paused: choice % 4 == 0, ..Wish::default() }),
+                3 => {
+                    let last = studio.watchers[viewer].log.last().map_or(0, |got| got.index as u16);
+                    let lost: Vec<_> = (0..20).map(|back| last.wrapping_sub(back)).collect();
+                    studio.nack(viewer, &lost);
+                }
+                _ => {
+                    let at = usize::from(step % 2);
+                    let is_key = std::mem::take(&mut studio.encodings[at].key_frame_wanted);
+                    for (part, made) in studio.frame(at, is_key, 2).into_iter().enumerate() {
+                        match (fate + part as u8) % 12 {
+                            0 => {}
+                            1 | 2 => held.push(made),
+                            _ => studio.send(made),
+                        }
+                    }
+                }
+            }
+            if choice % 5 == 0 {
+                held.drain(..).rev().for_each(|made| studio.send(made));
+            }
+        }
+        let log = &studio.watchers[viewer].log;
+        let (mut contents, mut pictures) = (BTreeMap::new(), BTreeMap::new());
+        for got in log {
+            let before = contents.insert(got.index, got.payload.clone());
+            prop_assert!(before.is_none_or(|before| before == got.payload), "{} was two packets", got.index);
+            if let Some(said) = got.said() {
+                let frame = (said.encoding, said.frame);
+                let known = *pictures.entry(said.picture).or_insert(frame);
+                prop_assert_eq!(known, frame, "picture {} is of two frames", said.picture);
+            }
+        }
+        for (index, payload) in &studio.watchers[viewer].repairs.iter().map(|repair| (&repair[..2], &repair[2..])).collect::<Vec<_>>() {
+            let number = u16::from_be_bytes([index[0], index[1]]);
+            if let Some((_, first)) = contents.iter().find(|(sent, _)| **sent as u16 == number) {
+                prop_assert_eq!(&first[..], *payload, "{} was repaired with another packet", number);
+            }
+        }
+    }
 }

@@ -12,5 +12,11 @@ mod meeting;
 mod network;
 mod nonces;
 mod overload;
+mod red;
+mod sealed;
+mod speakers;
+mod stage;
 mod statistics;
+// Other test binaries use more of it.
+#[allow(dead_code)]
 mod studio;

@@ -13,7 +13,7 @@ use tidewire_core::time::Instant;
 
 use crate::call::{Call, Wishes, channel_key};
 use crate::guest::{Guest, Pending, wants};
-use crate::nonces::{Seen, note};
+use crate::sealed::{Seen, note};
 
 const PERFECT: Link = Link { loss: 0, doubling: 0, delay: Duration::from_millis(5), jitter: Duration::ZERO };
 const END: Instant = Instant::from_millis(600_000);

@@ -10,7 +10,7 @@ use tidewire_core::sim::{Content, Delivery, Link, Media, Viewer};
 use tidewire_core::time::Instant;
 
 use crate::call::{Call, Wishes};
-use crate::nonces;
+use crate::sealed;
 
 const PERFECT: Link = Link { loss: 0, doubling: 0, delay: Duration::from_millis(5), jitter: Duration::ZERO };
 const VIEWERS: u64 = 20;
@@ -58,7 +58,7 @@ fn video_is_dropped_audio_stays_whole_and_nobody_sees_a_gap() {
     call.world.sent = Some(Vec::new());
     call.world.slow_down(Some(TOO_FEW));
     call.run(Duration::from_secs(20));
-    nonces::note(&mut nonces::Seen::new(), call.world.sent.take().unwrap());
+    sealed::note(&mut sealed::Seen::new(), call.world.sent.take().unwrap());
     assert!(dropped(&call, Discard::OverloadVideo) > 100);
     for spared in [Discard::OverloadReport, Discard::OverloadKeyFrame, Discard::OverloadAudio, Discard::Overrun] {
         assert_eq!(dropped(&call, spared), 0, "{spared:?}");

@@ -20,7 +20,7 @@ use tidewire_core::time::{Instant, Ntp};
 use tidewire_sfu::{Command, Control, SessionTable, ShardPlan, TableConfig};
 
 use crate::call::{channel_key, key_of};
-use crate::nonces::{Seen, note};
+use crate::sealed::{Seen, note};
 
 const SERVER: &str = "192.0.2.1:10000";
 const SECRET: [u8; 16] = [7; 16];
@@ -118,8 +118,16 @@ pub(crate) struct Studio {
 }
 
 impl Studio {
+    /// A connected camera with so many encodings, which run.
     pub(crate) fn new(encodings: usize) -> Self {
-        let table = SessionTable::new(TableConfig { shard: ShardId(0), secret: SECRET, seed: 1 });
+        let mut studio = Self::quiet(encodings);
+        studio.encodings.iter_mut().for_each(|encoding| encoding.runs = true);
+        studio
+    }
+
+    /// The same before its first packet.
+    pub(crate) fn quiet(encodings: usize) -> Self {
+        let table = SessionTable::new(TableConfig { shard: ShardId(0), secret: SECRET, seed: 1, loudest: 0 });
         let mut entropy = Seeded::new(5);
         let entropy = Box::new(move |bytes: &mut [u8]| bytes.fill_with(|| entropy.next_u64() as u8));
         let server = SERVER.parse().unwrap();
@@ -175,7 +183,7 @@ impl Studio {
                 tl0: [10, 250, 77][at],
                 frames: 0,
                 size: sizes[at],
-                runs: true,
+                runs: false,
                 key_frame_wanted: true,
                 key_frame_requests: 0,
                 timestamp_offset: 1_000_003 * at as u32,
@@ -233,7 +241,7 @@ impl Studio {
     pub(crate) fn pass(&mut self, millis: u64) {
         for _ in 0..millis {
             self.now += Duration::from_millis(1);
-            let is_frame_time = self.now.nanos() / 1_000_000 % FRAME_MS == 0;
+            let is_frame_time = (self.now.nanos() / 1_000_000).is_multiple_of(FRAME_MS);
             for at in 0..self.encodings.len() {
                 let encoding = &mut self.encodings[at];
                 if is_frame_time && encoding.runs {
@@ -297,6 +305,24 @@ impl Studio {
         self.pump();
     }
 
+    /// A packet of the camera as it is on the wire, to be handed over by the test itself.
+    pub(crate) fn sealed(&mut self, made: &Made) -> (Path, Vec<u8>) {
+        let (_, peer) = self.camera.as_mut().unwrap();
+        peer.send_rtp(made.index, made.header_len, &made.bytes);
+        (Path { local: 0, remote: peer.address }, peer.outbox.pop().unwrap())
+    }
+
+    /// The same of a viewer's request for these numbers.
+    pub(crate) fn sealed_nack(&mut self, viewer: usize, lost: &[u16]) -> (Path, Vec<u8>) {
+        let watcher = &mut self.watchers[viewer];
+        let mut bytes = [0; 256];
+        let mut writer = Writer::new(&mut bytes);
+        writer.nack(1, watcher.ssrcs.0, lost);
+        let len = writer.len();
+        watcher.peer.send_rtcp(&bytes[..len]);
+        (Path { local: 0, remote: watcher.peer.address }, watcher.peer.outbox.pop().unwrap())
+    }
+
     /// The camera says how the encodings' timestamps relate to its clock.
     pub(crate) fn report(&mut self) {
         let ntp = Ntp((u128::from(self.now.nanos()) * (1 << 32) / 1_000_000_000) as u64);
@@ -314,12 +340,8 @@ impl Studio {
 
     /// A viewer asks again for these numbers.
     pub(crate) fn nack(&mut self, viewer: usize, lost: &[u16]) {
-        let watcher = &mut self.watchers[viewer];
-        let mut bytes = [0; 256];
-        let mut writer = Writer::new(&mut bytes);
-        writer.nack(1, watcher.ssrcs.0, lost);
-        let len = writer.len();
-        watcher.peer.send_rtcp(&bytes[..len]);
+        let (_, bytes) = self.sealed_nack(viewer, lost);
+        self.watchers[viewer].peer.outbox.push(bytes);
         self.pump();
     }
 

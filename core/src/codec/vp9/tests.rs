@@ -83,6 +83,13 @@ fn a_picture_without_inter_prediction_is_a_key_frame() {
 }
 
 #[test]
+fn behind_a_bare_byte_the_frame_tells_whether_it_is_a_key_frame() {
+    for (first, expected) in [(0x82, KEY), (0x86, DELTA), (0x8a, DELTA), (0xb0, KEY), (0xb2, DELTA), (0x02, DELTA)] {
+        assert_eq!(starts(&[0x0c, first]), expected, "{first:02x}");
+    }
+}
+
+#[test]
 fn only_the_base_layer_of_a_key_picture_starts_it() {
     // I, L, F, B; 15-bit picture id; TID 0, SID 0 or 1.
     assert_eq!(starts(&[0xb8, 0x92, 0x34, 0x00, 0x00]), KEY);

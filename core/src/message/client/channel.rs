@@ -14,6 +14,9 @@ pub struct Channel {
     /// Everybody else who is there and not hidden.
     pub members: Vec<Member>,
     pub upstreams: Vec<Upstream>,
+    /// Those of the channel who speak, the active speaker first; this client may be one of them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub speakers: Vec<UpstreamId>,
 }
 
 /// A client as others see it.

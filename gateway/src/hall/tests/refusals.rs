@@ -1,7 +1,9 @@
 //! Each refusal by its own code, and nothing changed by it.
 
 use super::*;
-use crate::limits::{CONNECTIONS_PER_CLIENT_MAX, MEMBERS_MAX, MESSAGE_LEN_MAX, MESSAGES_BURST};
+use crate::limits::{
+    CLIENTS_PER_USER_MAX, CONNECTIONS_PER_CLIENT_MAX, MEMBERS_MAX, MESSAGE_LEN_MAX, MESSAGES_BURST, NAMELESS_MAX,
+};
 use crate::token::Action;
 
 #[test]
@@ -140,18 +142,36 @@ fn a_client_has_so_many_connections_and_messages() {
 }
 
 #[test]
-fn joining_again_and_again_is_counted_as_messages_are() {
+fn joining_and_renewing_again_and_again_are_counted_as_messages_are() {
+    for (kind, claims) in
+        [("join", Claims::join(claim("sea"))), ("renew", Claims::register(vec![claim("sea"), claim("lake")]))]
+    {
+        let mut scene = Scene::new();
+        let alice = scene.client("alice", vec![claim("sea")]);
+        let numbers: Vec<_> = (0..MESSAGES_BURST + 3)
+            .map(|_| {
+                let n = scene.put_at_once(alice, json!({"type": kind, "token": "t"}), Some(claims.clone()));
+                scene.deliver();
+                n
+            })
+            .collect();
+        let refused = numbers.into_iter().filter(|n| scene.answer(alice, *n) == Err("tooManyMessages".into()));
+        assert_eq!(refused.count(), 3, "{kind}");
+    }
+}
+
+#[test]
+fn who_may_not_ask_is_refused_before_its_token_is_looked_at() {
     let mut scene = Scene::new();
     let alice = scene.client("alice", vec![claim("sea")]);
-    let numbers: Vec<_> = (0..MESSAGES_BURST + 3)
-        .map(|_| {
-            let n = scene.put_at_once(alice, json!({"type": "join", "token": "t"}), Some(Claims::join(claim("sea"))));
-            scene.deliver();
-            n
-        })
-        .collect();
-    let refused = numbers.into_iter().filter(|n| scene.answer(alice, *n) == Err("tooManyMessages".into()));
-    assert_eq!(refused.count(), 3);
+    let renew = client::Request::Renew { token: "no token at all".into() };
+    let mut admitted = 0;
+    for n in 2..300 {
+        admitted += u32::from(scene.hall.admit(alice, n, Some(&renew), scene.now));
+        scene.deliver();
+    }
+    // Nobody has verified anything yet.
+    assert_eq!(admitted, MESSAGES_BURST);
 }
 
 #[test]
@@ -196,18 +216,56 @@ fn who_comes_back_to_a_full_channel_needs_no_second_place() {
 }
 
 #[test]
+fn a_user_has_so_many_clients_and_each_that_goes_makes_room_for_another() {
+    let mut scene = Scene::new();
+    let alice = || Claims { user_id: Some(label("alice")), ..Claims::register(vec![claim("sea")]) };
+    let first = scene.registered(&alice()).unwrap();
+    let named = Claims { client_id: Some(label("1")), ..alice() };
+    scene.registered(&named).unwrap();
+    for _ in 2..CLIENTS_PER_USER_MAX {
+        scene.registered(&alice()).unwrap();
+    }
+    assert_eq!(scene.registered(&alice()), Err(Code::TooManyClients));
+    // Who comes back under its client id takes its own place.
+    scene.registered(&named).unwrap();
+    // A change of what others see of a client is no other client.
+    scene.ask(first, json!({"type": "update", "tag": "x"})).unwrap();
+    assert_eq!(scene.registered(&alice()), Err(Code::TooManyClients));
+    let elsewhere = tidewire_core::id::ApplicationId::new("other").unwrap();
+    scene.registered(&Claims { application_id: elsewhere, ..alice() }).unwrap();
+    scene.registered(&Claims { user_id: Some(label("bob")), ..alice() }).unwrap();
+    scene.ask(first, json!({"type": "unregister"})).unwrap();
+    scene.registered(&alice()).unwrap();
+    assert_eq!(scene.registered(&alice()), Err(Code::TooManyClients));
+}
+
+#[test]
+fn clients_of_nobody_in_particular_leave_places_to_those_who_are_somebody() {
+    let mut scene = Scene::new();
+    let first = scene.registered(&Claims::register(vec![])).unwrap();
+    let known = scene.hall.book().client(first).unwrap().clone();
+    for n in 1..NAMELESS_MAX {
+        let mut client = known.clone();
+        client.member.client_id = label(&n.to_string());
+        scene.hall.book.execute(Effect::Enter(LinkKey(1_000_000 + n as u128), Box::new(client)));
+    }
+    assert_eq!(scene.registered(&Claims::register(vec![])), Err(Code::ClientsFull));
+    scene.client("alice", vec![claim("sea")]);
+    scene.ask(first, json!({"type": "unregister"})).unwrap();
+    scene.registered(&Claims::register(vec![])).unwrap();
+    assert_eq!(scene.registered(&Claims::register(vec![])), Err(Code::ClientsFull));
+}
+
+#[test]
 fn frames_that_break_the_rules_end_the_client() {
     let mut scene = Scene::new();
     for ends in [
-        |hall: &mut Hall, client, fresh: &Fresh| {
-            hall.handle(client, 3, Err(refuse(Code::RequestInvalid)), fresh, Instant::ORIGIN);
-        },
-        |hall: &mut Hall, client, _: &Fresh| hall.acknowledge(client, 99),
-        |hall: &mut Hall, client, _: &Fresh| hall.violate(client),
+        |hall: &mut Hall, client| assert!(!hall.admit(client, 3, None, Instant::ORIGIN)),
+        |hall: &mut Hall, client| hall.acknowledge(client, 99),
+        |hall: &mut Hall, client| hall.violate(client),
     ] {
         let alice = scene.client("alice", vec![claim("sea")]);
-        let fresh = scene.fresh();
-        ends(&mut scene.hall, alice, &fresh);
+        ends(&mut scene.hall, alice);
         assert_eq!(scene.heard(alice).last(), Some(&Told::Ended { reason: EndReason::ProtocolViolation }));
         assert_eq!((scene.hall.figures().clients, scene.hall.figures().channels), (0, 0));
         scene.clients.clear();
