@@ -22,7 +22,7 @@ const layers = {
   watch(name, size) {
     const remote = layers.channels[0].watch(name);
     const video = Object.assign(document.createElement("video"), { autoplay: true, muted: true });
-    document.body.append(video);
+    stage().append(video);
     if (size) Object.assign(video.style, { width: `${size.width}px`, height: `${size.height}px` });
     if (size) remote.attach(video);
     else video.srcObject = remote.stream;
@@ -35,12 +35,13 @@ const layers = {
 
   /** What has come of each picture since the beginning, and how large it is. */
   async received() {
-    const stats = [...(await layers.channels[0].downstream.peer.getStats()).values()];
+    const { peer, state } = layers.channels[0].downstream;
+    const stats = [...(await peer.getStats()).values()];
     const inbound = stats.filter(({ type }) => type === "inbound-rtp");
     return Object.fromEntries([...layers.remotes].map(([name, { videoTrack, layer, reason }]) => {
       const found = inbound.find(({ trackIdentifier }) => trackIdentifier === videoTrack?.id) ?? {};
       const { framesDecoded: frames = 0, freezeCount: freezes = null, frameWidth: width = 0, packetsLost: lost, pliCount: plis } = found;
-      return [name, { frames, freezes, width, lost, plis, layer, reason }];
+      return [name, { frames, freezes, width, lost, plis, layer, reason, state }];
     }));
   },
 
@@ -76,6 +77,13 @@ const layers = {
     return took;
   },
 };
+
+/** Over everything else of the page: what is not in view is not sent. */
+function stage() {
+  layers.stage ??= document.body.appendChild(document.createElement("div"));
+  Object.assign(layers.stage.style, { position: "fixed", inset: "0", zIndex: "9", lineHeight: "0", background: "#000" });
+  return layers.stage;
+}
 
 /** Of SVC, Chromium counts each layer of a picture as a frame; more than were captured are not sent. */
 function sentOf({ encodings }, stats) {
