@@ -241,7 +241,7 @@ mod tests {
             assert_eq!(hear(&mut departures, base, &arrivals), Err(Discard::FeedbackImplausible), "{base} {count}");
         }
         assert_eq!(hear(&mut departures, 65_535, &[None, Some(400)]).unwrap().len(), 1, "none left before the first");
-        assert_eq!(hear(&mut *Departures::new(), 0, &[Some(1)]), Err(Discard::FeedbackImplausible));
+        assert_eq!(hear(&mut Departures::new(), 0, &[Some(1)]), Err(Discard::FeedbackImplausible));
     }
 
     #[test]
