@@ -118,8 +118,9 @@ impl Layering {
     pub fn inspect(&mut self, packet: &Packet<'_>) -> Inspection {
         let Some(frame) = self.read_descriptor(packet) else {
             let seen = self.inspect_payload(packet);
-            // Bits of the payload's own targets would mean others among those of the descriptors.
-            return if self.dependency.is_some() { seen.without_layers() } else { seen };
+            // Bits of the payload's own targets would mean others among those of the descriptors, which may be still to come.
+            let described = self.dependency.is_some() || packet.descriptor.is_some();
+            return if described { seen.without_layers() } else { seen };
         };
         frame.inspection(self.inspect_beside(packet, frame.is_key_frame()))
     }

@@ -288,10 +288,7 @@ fn flexible(payload: &[u8], seen: &Inspection) -> (u64, Vec<u64>) {
 
 #[test]
 fn whoever_turns_where_a_descriptor_lets_it_can_decode() {
-    let described = Capture::all().into_iter().filter(|capture| capture.streams[0][0].descriptor.is_some());
-    let described: Vec<_> = described.collect();
-    assert!(described.len() >= 6);
-    for capture in described {
+    for capture in described() {
         for lines in &capture.streams {
             let (layering, seen) = capture.inspected(lines);
             let mut templates = Templates::default();
@@ -300,6 +297,49 @@ fn whoever_turns_where_a_descriptor_lets_it_can_decode() {
             assert!(turns > 0 || layering.targets().len() == 1, "{}", capture.name);
         }
     }
+}
+
+#[test]
+fn packets_that_come_late_are_read_as_if_they_had_not() {
+    for capture in described() {
+        for (lines, lag) in capture.streams.iter().flat_map(|lines| [1, 5, 20].map(|lag| (lines, lag))) {
+            let (_, in_order) = capture.inspected(lines);
+            let mut layering = Layering::new(capture.codec);
+            for at in disordered(lines.len(), lag) {
+                let (line, expected) = &in_order[at];
+                let seen = layering.inspect(&line.packet());
+                // What overtakes its template structure is for everybody.
+                let overtakes = in_order[at.saturating_sub(lag)..at].iter().any(|(_, before)| before.key_frame);
+                let same = (seen.reach.part_of, seen.reach.entry_to, seen.numbers, seen.key_frame, seen.size)
+                    == (
+                        expected.reach.part_of,
+                        expected.reach.entry_to,
+                        expected.numbers,
+                        expected.key_frame,
+                        expected.size,
+                    );
+                assert!(
+                    same || overtakes && [Reach::LONE, Reach::START].contains(&seen.reach),
+                    "{} {lag}: {seen:?} {expected:?}",
+                    capture.name
+                );
+            }
+        }
+    }
+}
+
+/// Every seventh packet comes so many places later.
+fn disordered(count: usize, lag: usize) -> Vec<usize> {
+    let mut order: Vec<usize> = (0..count).collect();
+    order.sort_by_key(|&at| 2 * if at % 7 == 0 { at + lag } else { at } + usize::from(at % 7 == 0));
+    order
+}
+
+/// Captures with dependency descriptors.
+fn described() -> Vec<Capture> {
+    let captures: Vec<_> = Capture::all().into_iter().filter(|one| one.streams[0][0].descriptor.is_some()).collect();
+    assert!(captures.len() >= 6);
+    captures
 }
 
 #[test]
