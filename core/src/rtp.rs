@@ -62,6 +62,7 @@ impl Header {
     }
 
     /// The elements of the header extension, in their order; none if `packet` is not the one parsed.
+    #[inline]
     pub fn extensions<'a>(&self, packet: &'a [u8]) -> Extensions<'a> {
         let (profile, bytes) = self
             .extension
@@ -94,6 +95,7 @@ pub struct Extensions<'a> {
 impl<'a> Iterator for Extensions<'a> {
     type Item = (u8, &'a [u8]);
 
+    #[inline]
     fn next(&mut self) -> Option<Self::Item> {
         loop {
             let (&first, after) = self.rest.split_first()?;
