@@ -120,13 +120,14 @@ function figures(title, rows) {
 }
 
 /** What takes the score away, and what the encoder does about it. */
-function sentences({ quality, tracks }) {
+function sentences({ quality, tracks, spanMs }) {
   const said = quality.reasons.filter(({ cause, score }) => score < 1 && CAUSES[cause]).map(({ cause, value, score }) => `${CAUSES[cause](value)} That alone leaves ${score.toFixed(2)}.`);
   for (const reason of new Set(tracks.map(({ limitedBy }) => limitedBy))) if (LIMITS[reason]) said.push(LIMITS[reason]);
   if (said.length === 0) said.push("Nothing takes anything away: no loss to speak of, an even rhythm, a short way.");
   for (const kind of ["audio", "video"]) {
     const of = tracks.filter((track) => track.kind === kind);
-    if (of.length > 0 && of.every(({ bitrate }) => bitrate === 0)) said.push(`No ${kind} is ${of[0].direction === "sent" ? "sent" : "coming"} at present.`);
+    // The first report knows of no time in which anything could have come.
+    if (spanMs > 0 && of.length > 0 && of.every(({ bitrate }) => bitrate === 0)) said.push(`No ${kind} is ${of[0].direction === "sent" ? "sent" : "coming"} at present.`);
   }
   return said;
 }
