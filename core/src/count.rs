@@ -132,6 +132,8 @@ registry! {
         NotSending = "not_sending",
         /// A packet with padding and nothing else.
         PaddingOnly = "padding_only",
+        /// Its dependency descriptor needs a template structure that has not come: it is asked for again.
+        StructureMissing = "structure_missing",
         /// An RTX packet that repairs nothing: too short, or for a packet that is already here.
         RtxUseless = "rtx_useless",
         /// A packet that already came by another way.

@@ -111,6 +111,17 @@ impl Gaps {
         }
     }
 
+    /// A packet came that is of no use yet: it counts as missing, and is asked for again like the others.
+    pub fn refuse(&mut self, now: Instant, sequence: u64) {
+        match self.highest {
+            Some(highest) if sequence <= highest => return,
+            Some(highest) => drop(self.advance(now, highest, sequence)),
+            None => (self.highest, self.lowest) = (Some(sequence), sequence),
+        }
+        self.unmark(sequence);
+        self.pursue(now, sequence);
+    }
+
     /// Whether this sequence number lies in the window and is not here yet.
     pub fn lacks(&self, sequence: u64) -> bool {
         self.highest
@@ -227,6 +238,18 @@ mod tests {
 
     fn at(millis: u64) -> Instant {
         Instant::from_millis(millis)
+    }
+
+    #[test]
+    fn what_is_refused_is_missing_until_it_comes_again() {
+        let mut gaps = Gaps::default();
+        gaps.refuse(at(0), 5);
+        gaps.refuse(at(0), 8);
+        assert_eq!(gaps.record(at(1), 7), Arrival::Filled);
+        assert_eq!(gaps.due(at(20)).as_slice(), [5, 6, 8]);
+        assert_eq!([5, 6, 8].map(|sequence| gaps.record(at(30), sequence)), [Arrival::Filled; 3]);
+        gaps.refuse(at(40), 7);
+        assert_eq!((gaps.record(at(40), 7), gaps.due(at(60)).len()), (Arrival::Duplicate, 0));
     }
 
     #[test]

@@ -47,6 +47,15 @@ impl Dependency {
         Some(read.frame)
     }
 
+    /// Whether the template that a descriptor names is known, or comes with it.
+    pub(super) fn can_read(&self, sequence: u64, descriptor: &[u8]) -> bool {
+        let structured = descriptor.get(MANDATORY_LEN).is_some_and(|flags| flags & STRUCTURE_PRESENT != 0);
+        let structure = if sequence < self.since { &self.before } else { &self.structure };
+        let named =
+            Mandatory::read(&mut Bits::new(descriptor)).and_then(|mandatory| structure.template(mandatory.template));
+        structured || named.is_some()
+    }
+
     pub(super) fn targets(&self) -> &[Target] {
         self.structure.targets()
     }

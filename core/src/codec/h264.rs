@@ -22,6 +22,22 @@ pub(super) fn inspect(payload: &[u8]) -> Inspection {
     }
 }
 
+/// Whether a packet brings a sequence parameter set.
+pub(super) fn has_parameters(payload: &[u8]) -> bool {
+    let Some((&header, mut rest)) = payload.split_first() else { return false };
+    if header & TYPE != STAP_A {
+        return header & TYPE == SPS;
+    }
+    while let Some((size, after)) = rest.split_first_chunk::<2>() {
+        let Some((nal, after)) = after.split_at_checked(usize::from(u16::from_be_bytes(*size))) else { break };
+        if nal.first().is_some_and(|header| header & TYPE == SPS) {
+            return true;
+        }
+        rest = after;
+    }
+    false
+}
+
 /// RFC 6184 5.7.1: 16-bit size, NAL unit, and again; a size that overruns the packet ends the walk.
 fn aggregate(mut rest: &[u8]) -> Inspection {
     let mut seen = Inspection::default();

@@ -19,6 +19,23 @@ pub(super) fn inspect(payload: &[u8]) -> Inspection {
     }
 }
 
+/// Whether a packet brings a video or sequence parameter set.
+pub(super) fn has_parameters(payload: &[u8]) -> bool {
+    let is_set = |header: &[u8; 2]| matches!(nal_type(header), VPS | SPS);
+    let Some((header, mut rest)) = payload.split_first_chunk::<2>() else { return false };
+    if nal_type(header) != AGGREGATION {
+        return is_set(header);
+    }
+    while let Some((size, after)) = rest.split_first_chunk::<2>() {
+        let Some((unit, after)) = after.split_at_checked(usize::from(u16::from_be_bytes(*size))) else { break };
+        if unit.first_chunk::<2>().is_some_and(is_set) {
+            return true;
+        }
+        rest = after;
+    }
+    false
+}
+
 /// RFC 7798 4.4.2: 16-bit size, NAL unit, and again; a size that overruns the packet ends the walk.
 fn aggregate(mut rest: &[u8]) -> Inspection {
     let mut seen = Inspection::default();

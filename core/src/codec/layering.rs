@@ -90,6 +90,7 @@ enum Described {
     Not {
         size: Option<(u16, u16)>,
         since: u64,
+        led: Led,
     },
 }
 
@@ -105,7 +106,7 @@ impl Layering {
             | Codec::G722
             | Codec::H264
             | Codec::H265
-            | Codec::Av1 => Described::Not { size: None, since: 0 },
+            | Codec::Av1 => Described::Not { size: None, since: 0, led: Led(2) },
         };
         Self { codec, described, dependency: None }
     }
@@ -158,6 +159,15 @@ impl Layering {
         }
     }
 
+    /// Whether a descriptor can be read by the structures that have come. One that cannot belongs to a structure that is still
+    /// missing, and until it comes nobody knows for whom the packet is.
+    pub fn can_read(&self, sequence: u64, descriptor: &[u8]) -> bool {
+        match &self.dependency {
+            Some(dependency) => dependency.can_read(sequence, descriptor),
+            None => Dependency::open(descriptor).is_some(),
+        }
+    }
+
     fn read_descriptor(&mut self, packet: &Packet<'_>) -> Option<super::dependency::Frame> {
         let descriptor = packet.descriptor?;
         if self.dependency.is_none() {
@@ -177,14 +187,14 @@ impl Layering {
     }
 
     fn inspect_payload(&mut self, packet: &Packet<'_>) -> Inspection {
-        let (kept, since) = match &mut self.described {
+        let (kept, since, led) = match &mut self.described {
             Described::Vp8(layers) => return layers.inspect(packet),
             Described::Vp9(layers) => return layers.inspect(packet),
-            Described::Not { size, since } => (size, since),
+            Described::Not { size, since, led } => (size, since, led),
         };
         let seen = match self.codec {
-            Codec::H264 => h264::inspect(packet.payload),
-            Codec::H265 => h265::inspect(packet.payload),
+            Codec::H264 => led.inspect(h264::inspect(packet.payload), h264::has_parameters(packet.payload)),
+            Codec::H265 => led.inspect(h265::inspect(packet.payload), h265::has_parameters(packet.payload)),
             Codec::Av1 => av1::inspect(packet.payload),
             Codec::Opus | Codec::Red | Codec::Pcmu | Codec::Pcma | Codec::G722 | Codec::Vp8 | Codec::Vp9 => {
                 return Inspection::audio(packet.payload);
@@ -195,6 +205,29 @@ impl Layering {
         }
         // RFC 6184 5.1, RFC 7798 4.1, AV1 4.2: the marker is on the last packet of a picture.
         Inspection { frame_end: packet.marker && !packet.payload.is_empty(), ..seen }
+    }
+}
+
+/// Key frames lead with their parameter sets: for so many more that come without, these are waited for. A stream that never
+/// sends them is begun with its third key frame.
+///
+/// A slice may overtake the packet with the sets. Whoever began with it would lack them, or decode it by those of another
+/// encoding.
+#[derive(Debug)]
+struct Led(u8);
+
+impl Led {
+    /// A publisher whose key frames go without their sets so many times does not send them. One is the slice behind its sets.
+    const PATIENCE: u8 = 4;
+
+    fn inspect(&mut self, seen: Inspection, has_parameters: bool) -> Inspection {
+        if has_parameters {
+            self.0 = Self::PATIENCE;
+        } else if seen.key_frame && self.0 > 0 {
+            self.0 -= 1;
+            return Inspection { key_frame: false, reach: Reach::LONE, ..seen };
+        }
+        seen
     }
 }
 

@@ -152,8 +152,9 @@ impl Downstream {
         for stream in self.streams.iter_mut().filter(|stream| stream.kind == Kind::Video) {
             let Some(source) = stream.source().filter(|source| source.upstream == upstream) else { continue };
             let Some(section) = media.sections.get(usize::from(source.section)) else { continue };
+            // Also where there is nothing to choose from a viewer may want nothing.
+            stream.choose_from(media, section);
             if media.is_layered(section) {
-                stream.choose_from(media, section);
                 stream.want(&mut wanted);
             }
         }

@@ -41,7 +41,7 @@ impl Leg {
         self.to + (incoming - self.from)
     }
 
-    const fn incoming(&self, outgoing: u64) -> u64 {
+    pub(super) const fn incoming(&self, outgoing: u64) -> u64 {
         self.from + (outgoing - self.to)
     }
 

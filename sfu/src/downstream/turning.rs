@@ -48,7 +48,10 @@ impl Stream {
     fn take_up(&mut self, choice: Choice, upstream: &Upstream) {
         self.choice = choice;
         let keyed = |aim: Aim| Some((TrackKey::new(self.source()?.upstream, aim.track), aim));
-        let Some((key, aim)) = choice.aim.and_then(keyed) else { return self.course.turn_to(None, 0) };
+        let Some((key, aim)) = choice.aim.and_then(keyed) else {
+            self.remember(upstream);
+            return self.course.turn_to(None, 0);
+        };
         if self.course.heard == Some(key) {
             self.course.awaited = None;
             self.wish_for(aim.target);
@@ -58,6 +61,16 @@ impl Stream {
         } else {
             self.course.turn_to(Some(key), upstream.track(key).map_or(0, |track| track.epoch));
             self.wish_for(aim.target);
+        }
+    }
+
+    /// Notes the numbers of the last packet in order before a pause, where they were not noted on the way: they go on behind it.
+    fn remember(&mut self, upstream: &Upstream) {
+        let Some(leg) = self.leg.filter(|leg| self.course.is_plain && self.course.next > leg.to) else { return };
+        let track = self.heard().and_then(|heard| upstream.track(heard));
+        let last = track.and_then(|track| track.ring.get(leg.incoming(self.course.next - 1)));
+        if let Some(last) = last.filter(|_| self.kind == Kind::Video) {
+            self.trail.get_or_insert_default().note(&last.meta.numbers, leg.shift);
         }
     }
 
@@ -108,14 +121,17 @@ impl Stream {
     /// Turns to the wished target, or to one on the way to it, if this packet begins a picture with which the viewer's decoder
     /// can follow.
     pub(super) fn turn(&mut self, packet: &Stored<'_>) -> bool {
-        if self.course.wished == self.course.target || !packet.meta.frame_start {
+        // Of a frame that is part of the present target the viewer has what came before, or will have: it may be turned within.
+        let starts = packet.meta.frame_start;
+        let is_had = starts || packet.meta.reach.part_of.has(self.course.target);
+        if self.course.wished == self.course.target || !is_had {
             return false;
         }
         let (next, spatial) = (self.next_target(&packet.meta), self.wished_spatial());
         let outgoing = self.course.outgoing(packet.sequence);
         let trail = self.trail.get_or_insert_default();
         let (Some(leg), Some(target)) = (self.leg, next) else {
-            trail.waited = trail.waited.saturating_add(1);
+            trail.waited = trail.waited.saturating_add(u8::from(starts));
             return false;
         };
         trail.waited = 0;
@@ -130,6 +146,11 @@ impl Stream {
     fn next_target(&self, meta: &Meta) -> Option<u8> {
         let (reach, present, wished) = (&meta.reach, self.course.target, self.course.wished);
         if !meta.key_frame && !reach.decodable_in.has(present) {
+            return None;
+        }
+        // The end of the viewer's picture may have been marked already: it gets no layer above in that.
+        let present_spatial = self.leg.map_or(0, |leg| leg.spatial);
+        if reach.spatial > present_spatial && self.wished_spatial() > present_spatial {
             return None;
         }
         if reach.entry_to.has(wished) {
@@ -150,7 +171,10 @@ impl Stream {
     pub(super) fn leave_out(&mut self, packet: &Stored<'_>) {
         let Some(leg) = self.leg else { return };
         let outgoing = self.course.outgoing(packet.sequence);
-        let shift = self.trail.get_or_insert_default().close_over(&packet.meta.numbers, leg.shift);
+        let trail = self.trail.get_or_insert_default();
+        let shift = trail.close_over(&packet.meta.numbers, leg.shift);
+        // What was missing before it may still come, with numbers up to these.
+        trail.note(&packet.meta.numbers, shift);
         self.course.next = outgoing;
         self.set_out(Leg { from: packet.sequence + 1, to: outgoing, shift, ..leg });
     }

@@ -70,7 +70,7 @@ impl SessionTable {
 
     /// Asks one viewer what it wants of an upstream, and has it turn to that.
     pub(super) fn ask_viewer(&mut self, now: Instant, slot: u32, viewer: u32) {
-        let Some(upstream) = self.upstreams.at_mut(slot).filter(|upstream| upstream.has_layers()) else { return };
+        let Some(upstream) = self.upstreams.at_mut(slot) else { return };
         let Some(Role::Downstream(downstream)) = self.connections.at_mut(viewer).map(|one| &mut one.role) else {
             return;
         };
@@ -132,7 +132,7 @@ impl SessionTable {
             return;
         };
         // Before the keys are in there is nobody to act on it.
-        if connection.protection.is_none() {
+        if connection.protection.is_none() || !upstream.has_layers() {
             return;
         }
         if let Some(encodings) = upstream.tell_demand(now) {

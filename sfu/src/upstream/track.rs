@@ -5,10 +5,12 @@
 //! sent at present, which decode targets it has, their rates and the size of its pictures. It knows no viewers, and what its
 //! payload types mean it is told by its section.
 
+mod unread;
+
 use std::time::Duration;
 
 use arrayvec::ArrayVec;
-use tidewire_core::codec::{Inspection, Kind, Layering, Packet, Reach, TARGETS_MAX, Target, Targets};
+use tidewire_core::codec::{Codec, Inspection, Kind, Layering, Packet, Reach, TARGETS_MAX, Target, Targets};
 use tidewire_core::count::{Counter, Discard, Tally};
 use tidewire_core::gaps::{Arrival, Gaps};
 use tidewire_core::id::Rid;
@@ -90,6 +92,8 @@ pub(crate) struct Track {
     is_sent: bool,
     /// Frames of siblings since its own last packet.
     frames_missed: u8,
+    /// Packets in a row whose dependency descriptor could not be read.
+    unread: u16,
 }
 
 impl Track {
@@ -134,6 +138,7 @@ impl Track {
             size: None,
             is_sent: false,
             frames_missed: 0,
+            unread: 0,
         }
     }
 
@@ -287,15 +292,21 @@ impl Track {
         packet: &[u8],
         payload: &[u8],
     ) -> Result<Taken, Discard> {
+        let block = rebuild::collect(header, packet, &section.extensions);
+        let descriptor = rebuild::element(&block, Extension::DependencyDescriptor);
+        self.turn_to_codec(format.spec.codec);
+        if self.awaits_structure(section, sequence, descriptor) {
+            self.gaps.refuse(now, sequence);
+            return Err(Discard::StructureMissing);
+        }
         let arrival = self.gaps.record(now, sequence);
         match arrival {
             Arrival::New | Arrival::Jumped | Arrival::Filled => {}
             Arrival::Duplicate => return Err(Discard::Duplicate),
             Arrival::TooOld => return Err(Discard::TooOld),
         }
-        let block = rebuild::collect(header, packet, &section.extensions);
-        let descriptor = rebuild::element(&block, Extension::DependencyDescriptor);
-        let seen = self.inspect(format, &Packet { sequence, marker: header.marker, payload, descriptor });
+        let looked_at = Packet { sequence, marker: header.marker, payload, descriptor };
+        let seen = self.layering.as_mut().map(|layering| layering.inspect(&looked_at)).unwrap_or_default();
         let changed = self.note_layers(&seen);
         let reach = self.open_upwards(seen.reach);
         self.meter.record(now, payload.len(), reach.part_of, self.targets.len());
@@ -315,20 +326,19 @@ impl Track {
     }
 
     /// A publisher that takes up another codec begins with another machine.
-    fn inspect(&mut self, format: &Format, packet: &Packet<'_>) -> Inspection {
-        let codec = format.spec.codec;
+    fn turn_to_codec(&mut self, codec: Codec) {
         if self.layering.as_ref().is_none_or(|layering| layering.codec() != codec) {
             self.layering = Some(Layering::new(codec));
         }
-        self.layering.as_mut().map(|layering| layering.inspect(packet)).unwrap_or_default()
     }
 
     /// Takes note of sizes and targets. Returns whether there is something new to choose from.
     fn note_layers(&mut self, seen: &Inspection) -> bool {
-        if !seen.frame_start {
+        let Some(layering) = &self.layering else { return false };
+        // The first packet of a layer that there is may be any packet of its frame: others come late.
+        if !seen.frame_start && layering.targets().len() == self.targets.len() {
             return false;
         }
-        let Some(layering) = &self.layering else { return false };
         let (known, active) = (layering.targets(), layering.active());
         let highest = known.iter().map(|target| target.spatial).max().unwrap_or(0);
         let size = seen.size.or_else(|| layering.size(highest)).or(self.size);
