@@ -152,7 +152,7 @@ impl Stage {
     fn fewest(&self) -> usize {
         let lens = self.clients.iter().filter_map(|(_, actor)| match &actor.media {
             Media::Views(viewer) => Some(viewer.log.len()),
-            Media::Publishes(_) => None,
+            Media::Publishes(_) | Media::PublishesLayers(_) | Media::Decodes(_) => None,
         });
         lens.min().unwrap_or(0)
     }

@@ -95,7 +95,7 @@ fn prepare(call: &mut Call) -> Vec<(Instant, Path, Vec<u8>)> {
                     let len = writer.len();
                     viewer.peer.send_rtcp(&bytes[..len]);
                 }
-                Media::Views(_) => {}
+                Media::Views(_) | Media::PublishesLayers(_) | Media::Decodes(_) => {}
             }
             let path = Path { local: 0, remote };
             prepared.extend(actor.peer().outbox.drain(..).map(|bytes| (now, path, bytes)));

@@ -68,11 +68,12 @@ impl Client {
         Some(Viewer::new(self.peer(description, server)?, &announced(description)))
     }
 
-    /// An answer to the server's offer: it receives all that is sent, in Opus, VP8 and H.264. `restart` counts the ICE
-    /// restarts, each of which has other credentials.
+    /// An answer to the server's offer: it receives all that is sent. `restart` counts the ICE restarts, each of which has
+    /// other credentials.
     pub fn answer_to(&self, offer: &str, restart: u8) -> String {
         let Credentials { ufrag, password } = self.credentials(restart);
-        Answerer { ufrag, password, codecs: &["opus/48000/2", "VP8/90000", "H264/90000"], rtx: self.rtx }.answer(offer)
+        const CODECS: [&str; 6] = ["opus/48000/2", "VP8/90000", "H264/90000", "VP9/90000", "AV1/90000", "H265/90000"];
+        Answerer { ufrag, password, codecs: &CODECS, rtx: self.rtx }.answer(offer)
     }
 
     /// Its own credentials after so many ICE restarts.
@@ -81,7 +82,7 @@ impl Client {
         Credentials { ufrag, password: PASSWORD.to_owned() }
     }
 
-    fn peer(&self, description: &str, server: SocketAddr) -> Option<Peer> {
+    pub(super) fn peer(&self, description: &str, server: SocketAddr) -> Option<Peer> {
         let (local, remote) = (self.credentials(0), server_credentials(description)?);
         let address = SocketAddr::from(([198, 51, 100, 1], 20_000 + self.number));
         let mut random = Seeded::new(self.number.into());
@@ -130,18 +131,23 @@ impl Client {
         ]
     }
 
+    /// The lines of its own transport, as each section of an offer has them.
+    pub(super) fn transport(&self) -> String {
+        let fingerprint = ["AA"; 32].join(":");
+        format!(
+            "c=IN IP4 0.0.0.0\r\na=ice-ufrag:{}\r\na=ice-pwd:{PASSWORD}\r\na=fingerprint:sha-256 {fingerprint}\r\n\
+             a=setup:actpass\r\na=rtcp-mux\r\n",
+            self.ufrag()
+        )
+    }
+
     fn offer(&self, direction: &str, audio: &str, video: &str, video_codec: Codec) -> String {
         let encoding = match video_codec {
             Codec::H264 => "H264/90000\r\na=fmtp:96 packetization-mode=1;profile-level-id=42e01f",
             _ => "VP8/90000",
         };
         let (formats, rtx) = if self.rtx { (" 97", "a=rtpmap:97 rtx/90000\r\na=fmtp:97 apt=96\r\n") } else { ("", "") };
-        let fingerprint = ["AA"; 32].join(":");
-        let transport = format!(
-            "c=IN IP4 0.0.0.0\r\na=ice-ufrag:{}\r\na=ice-pwd:{PASSWORD}\r\na=fingerprint:sha-256 {fingerprint}\r\n\
-             a=setup:actpass\r\na=rtcp-mux\r\n",
-            self.ufrag()
-        );
+        let transport = self.transport();
         format!(
             "v=0\r\no=- 1 2 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\na=group:BUNDLE 0 1\r\na=extmap-allow-mixed\r\n\
              m=audio 9 UDP/TLS/RTP/SAVPF 111\r\n{transport}a=mid:0\r\na={direction}\r\n\

@@ -8,6 +8,7 @@
 mod answerer;
 mod client;
 mod collected;
+mod layers;
 mod network;
 mod peer;
 mod publisher;
@@ -17,6 +18,10 @@ mod world;
 pub use answerer::Answerer;
 pub use client::{Client, announced, server_credentials};
 pub use collected::Collected;
+pub use layers::{
+    Arrived, Decoder, DecodingViewer, Encoder, Encoding, FrameId, Indication, InterLayer, LayeredPublisher, Layers,
+    Packet, Shown, Structure, Truth, Wire,
+};
 pub use network::{Flight, Link, Network};
 pub use peer::{Heard, Peer};
 pub use publisher::{Content, Publisher, Stream};

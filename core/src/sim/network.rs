@@ -1,7 +1,7 @@
 //! A network of one seed: each datagram is lost, late, overtaken or doubled by chance.
 
 use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+use std::collections::{BTreeMap, BinaryHeap};
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -33,6 +33,8 @@ pub struct Flight {
 #[derive(Debug)]
 pub struct Network {
     link: Link,
+    /// Of clients whose link is another.
+    links: BTreeMap<SocketAddr, Link>,
     random: Seeded,
     /// By arrival; the counter keeps equal ones in order.
     flights: BinaryHeap<Reverse<(Instant, u64, Flight)>>,
@@ -41,15 +43,22 @@ pub struct Network {
 
 impl Network {
     pub fn new(seed: u64, link: Link) -> Self {
-        Self { link, random: Seeded::new(seed), flights: BinaryHeap::new(), sent: 0 }
+        Self { link, links: BTreeMap::new(), random: Seeded::new(seed), flights: BinaryHeap::new(), sent: 0 }
+    }
+
+    /// Gives a client a link of its own.
+    pub fn connect(&mut self, client: SocketAddr, link: Link) {
+        self.links.insert(client, link);
     }
 
     pub fn send(&mut self, now: Instant, flight: Flight) {
-        if self.random.chance(self.link.doubling) {
-            self.launch(now, flight.clone());
+        let own = self.links.get(&flight.from).or_else(|| self.links.get(&flight.to));
+        let link = *own.unwrap_or(&self.link);
+        if self.random.chance(link.doubling) {
+            self.launch(now, link, flight.clone());
         }
-        if !self.random.chance(self.link.loss) {
-            self.launch(now, flight);
+        if !self.random.chance(link.loss) {
+            self.launch(now, link, flight);
         }
     }
 
@@ -64,9 +73,9 @@ impl Network {
         self.flights.pop().map(|Reverse((_, _, flight))| flight)
     }
 
-    fn launch(&mut self, now: Instant, flight: Flight) {
-        let jitter = self.random.below(self.link.jitter.as_nanos() as u64 + 1);
+    fn launch(&mut self, now: Instant, link: Link, flight: Flight) {
+        let jitter = self.random.below(link.jitter.as_nanos() as u64 + 1);
         self.sent += 1;
-        self.flights.push(Reverse((now + self.link.delay + Duration::from_nanos(jitter), self.sent, flight)));
+        self.flights.push(Reverse((now + link.delay + Duration::from_nanos(jitter), self.sent, flight)));
     }
 }

@@ -17,7 +17,7 @@ const CONSENT_INTERVAL: Duration = Duration::from_secs(5);
 /// What a peer's datagram turned out to be.
 #[derive(Debug)]
 pub enum Heard {
-    /// A decrypted RTP packet: its header, its extended sequence number, its payload.
+    /// A decrypted RTP packet: its header, its extended sequence number, and the whole of it.
     Rtp(Header, u64, Vec<u8>),
     /// A decrypted RTCP datagram.
     Rtcp(Vec<u8>),
@@ -185,10 +185,7 @@ impl Peer {
     fn hear_rtp(&mut self, bytes: &mut [u8]) -> Heard {
         let Ok(header) = Header::parse(bytes) else { return Heard::Nothing };
         match self.inbound.open_rtp(&header, bytes) {
-            Ok(opened) => match header.payload(&bytes[..opened.len]) {
-                Ok(payload) => Heard::Rtp(header, opened.index, payload.to_vec()),
-                Err(_) => Heard::Nothing,
-            },
+            Ok(opened) => Heard::Rtp(header, opened.index, bytes[..opened.len].to_vec()),
             Err(_) => {
                 self.refused += 1;
                 Heard::Nothing

@@ -26,8 +26,17 @@ impl Content {
     /// A payload of `len` bytes behind two that say what it is to a decoder, its rest filled from the content itself.
     pub fn write(&self, len: usize, codec: Codec, frame_start: bool, key_frame: bool) -> Vec<u8> {
         let mut payload = match codec {
-            // RFC 6184 5.6: a slice, of an IDR picture or of another; with the first one its picture begins.
-            Codec::H264 => vec![if key_frame { 0x65 } else { 0x61 }, u8::from(frame_start) << 7],
+            // RFC 6184 5.6: a slice, of an IDR picture or of another; a key frame leads with a parameter set.
+            Codec::H264 => {
+                let unit = if key_frame && frame_start {
+                    0x67
+                } else if key_frame {
+                    0x65
+                } else {
+                    0x61
+                };
+                vec![unit, u8::from(frame_start) << 7]
+            }
             // RFC 7741 4.2; for audio the two bytes mean nothing.
             _ => vec![if frame_start { 0x10 } else { 0 }, u8::from(!key_frame)],
         };

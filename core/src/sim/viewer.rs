@@ -80,7 +80,11 @@ impl Viewer {
     pub fn handle(&mut self, now: Instant, bytes: &mut [u8]) {
         let len = bytes.len();
         match self.peer.handle(bytes) {
-            Heard::Rtp(header, index, payload) => self.hear_rtp((now, len), &header, index, &payload),
+            Heard::Rtp(header, index, packet) => {
+                if let Ok(payload) = header.payload(&packet) {
+                    self.hear_rtp((now, len), &header, index, payload);
+                }
+            }
             Heard::Rtcp(datagram) => self.hear_rtcp(now, &datagram),
             Heard::Nothing => {}
         }

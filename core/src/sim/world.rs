@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::collected::Collected;
+use super::layers::{DecodingViewer, LayeredPublisher};
 use super::network::{Flight, Link, Network};
 use super::peer::{Heard, Peer};
 use super::publisher::Publisher;
@@ -19,6 +20,8 @@ use crate::time::Instant;
 pub enum Media {
     Publishes(Publisher),
     Views(Viewer),
+    PublishesLayers(Box<LayeredPublisher>),
+    Decodes(Box<DecodingViewer>),
 }
 
 /// A client and the connection that the machine knows it by.
@@ -32,6 +35,8 @@ impl Actor {
         match &self.media {
             Media::Publishes(publisher) => publisher.peer.address,
             Media::Views(viewer) => viewer.peer.address,
+            Media::PublishesLayers(publisher) => publisher.peer.address,
+            Media::Decodes(viewer) => viewer.peer.address,
         }
     }
 
@@ -39,6 +44,8 @@ impl Actor {
         match &mut self.media {
             Media::Publishes(publisher) => &mut publisher.peer,
             Media::Views(viewer) => &mut viewer.peer,
+            Media::PublishesLayers(publisher) => &mut publisher.peer,
+            Media::Decodes(viewer) => &mut viewer.peer,
         }
     }
 
@@ -50,6 +57,12 @@ impl Actor {
                 }
             }
             Media::Views(viewer) => viewer.handle(now, bytes),
+            Media::PublishesLayers(publisher) => {
+                if let Heard::Rtcp(datagram) = publisher.peer.handle(bytes) {
+                    publisher.handle_rtcp(now, &datagram);
+                }
+            }
+            Media::Decodes(viewer) => viewer.handle(now, bytes),
         }
     }
 
@@ -57,6 +70,8 @@ impl Actor {
         match &mut self.media {
             Media::Publishes(publisher) => publisher.handle_timeout(now),
             Media::Views(viewer) => viewer.handle_timeout(now),
+            Media::PublishesLayers(publisher) => publisher.handle_timeout(now),
+            Media::Decodes(viewer) => viewer.handle_timeout(now),
         }
     }
 
@@ -64,9 +79,14 @@ impl Actor {
         match &self.media {
             Media::Publishes(publisher) => publisher.deadline(),
             Media::Views(viewer) => viewer.deadline(),
+            Media::PublishesLayers(publisher) => publisher.deadline(),
+            Media::Decodes(viewer) => viewer.deadline(),
         }
     }
 }
+
+/// Turns without a moment passing between them: more than anybody has reason for.
+const TURNS_MAX: u32 = 10_000;
 
 /// See the module's description.
 pub struct World<M: Machine> {
@@ -111,11 +131,19 @@ impl<M: Machine> World<M> {
 
     /// Runs until this time.
     pub fn run_until(&mut self, end: Instant) {
+        let mut turns = 0;
         while let Some(next) = self.next().filter(|next| *next <= end) {
+            turns = if next > self.now { 0 } else { turns + 1 };
+            assert!(turns < TURNS_MAX, "woken without end at {:?}", self.now);
             self.now = self.now.max(next);
             self.step();
         }
         self.now = end;
+    }
+
+    /// Gives an actor a link of its own.
+    pub fn connect(&mut self, client: SocketAddr, link: Link) {
+        self.network.connect(client, link);
     }
 
     /// From now on the machine has time to forward this many packets in a millisecond; `None`: as many as there are.
@@ -133,14 +161,28 @@ impl<M: Machine> World<M> {
     pub fn viewers(&self) -> impl Iterator<Item = &Viewer> {
         self.actors.iter().filter_map(|actor| match &actor.media {
             Media::Views(viewer) => Some(viewer),
-            Media::Publishes(_) => None,
+            Media::Publishes(_) | Media::PublishesLayers(_) | Media::Decodes(_) => None,
         })
     }
 
     pub fn publishers(&self) -> impl Iterator<Item = &Publisher> {
         self.actors.iter().filter_map(|actor| match &actor.media {
             Media::Publishes(publisher) => Some(publisher),
-            Media::Views(_) => None,
+            Media::Views(_) | Media::PublishesLayers(_) | Media::Decodes(_) => None,
+        })
+    }
+
+    pub fn decoding_viewers(&self) -> impl Iterator<Item = &DecodingViewer> {
+        self.actors.iter().filter_map(|actor| match &actor.media {
+            Media::Decodes(viewer) => Some(&**viewer),
+            Media::Publishes(_) | Media::Views(_) | Media::PublishesLayers(_) => None,
+        })
+    }
+
+    pub fn layered_publishers(&mut self) -> impl Iterator<Item = &mut LayeredPublisher> {
+        self.actors.iter_mut().filter_map(|actor| match &mut actor.media {
+            Media::PublishesLayers(publisher) => Some(&mut **publisher),
+            Media::Publishes(_) | Media::Views(_) | Media::Decodes(_) => None,
         })
     }
 

@@ -406,7 +406,8 @@ impl Studio {
             return;
         }
         let Some(watcher) = self.watchers.iter_mut().find(|watcher| watcher.peer.address == to) else { return };
-        if let Heard::Rtp(header, index, payload) = watcher.peer.handle(&mut bytes) {
+        if let Heard::Rtp(header, index, packet) = watcher.peer.handle(&mut bytes) {
+            let payload = header.payload(&packet).unwrap().to_vec();
             let Header { ssrc, timestamp, marker, .. } = header;
             if ssrc == watcher.ssrcs.0 {
                 watcher.log.push(Got { index, timestamp, marker, payload });
