@@ -9,6 +9,7 @@ use tidewire_core::ice::Ufrags;
 use tidewire_core::id::{ConnectionId, ShardId};
 use tidewire_core::machine::Path;
 use tidewire_core::rtcp::{Report, Writer};
+use tidewire_core::rtp::FIXED_LEN;
 use tidewire_core::srtp::Outbound;
 use tidewire_core::stun::{REQUEST_LEN_MAX, Request, Role};
 
@@ -43,18 +44,19 @@ impl Publisher {
 
     /// The next packets of a frame that began long ago.
     pub fn burst(&mut self, packets: usize) -> Burst {
-        (0..packets).map(|_| self.packet([0, 1])).collect()
+        (0..packets).map(|_| self.packet(&crate::EXTENSIONS, [0, 1])).collect()
     }
 
     /// A key frame in one packet.
     pub fn key_frame(&mut self) -> Burst {
-        vec![self.packet([0x10, 0])]
+        vec![self.packet(&crate::KEY_EXTENSIONS, [0x10, 0])]
     }
 
     /// `vp8` is the descriptor and the first byte behind it (RFC 7741 4.2, 4.3).
-    fn packet(&mut self, vp8: [u8; 2]) -> Vec<u8> {
+    fn packet(&mut self, extensions: &[u8], vp8: [u8; 2]) -> Vec<u8> {
         self.index += 1;
         self.plain[2..4].copy_from_slice(&(self.index as u16).to_be_bytes());
+        self.plain[FIXED_LEN..self.header_len].copy_from_slice(extensions);
         self.plain[self.header_len..][..2].copy_from_slice(&vp8);
         let mut sealed = self.plain[..self.header_len].to_vec();
         sealed.resize(self.plain.len() + self.outbound.rtp_overhead(), 0);

@@ -39,8 +39,16 @@ const EXTENSIONS: [u8; 24] = [
     0x40, b'1', // MID
     0x22, 1, 2, 3, // abs-send-time
     0x31, 9, 9, // transport-wide sequence number
-    0xd2, 0x80, 0, 7, // dependency descriptor
+    0xd2, 0x01, 0, 7, // dependency descriptor: template 1, frame 7
     0, 0, 0, 0, 0, 0, 0,
+];
+
+/// The same of a key frame in one packet, with which the structure comes: one target, and a template each for a key frame and
+/// for a frame that leans on the one before it.
+const KEY_EXTENSIONS: [u8; 24] = [
+    0xbe, 0xde, 0, 5, 0x40, b'1', 0x22, 1, 2, 3, 0x31, 9, 9, // as above
+    0xd7, 0xc0, 0, 6, 0x80, 0x00, 0x3a, 0x40, 0x00, // dependency descriptor: template 0, frame 6, structure
+    0, 0,
 ];
 
 /// The ids under which `rtp` writes its header extensions.
