@@ -70,7 +70,8 @@ impl Codec {
     }
 
     /// What one packet's payload, without its padding, says by itself. An empty payload (a padding probe) says nothing.
-    pub fn inspect(self, payload: &[u8]) -> Inspection {
+    #[cfg(test)]
+    fn inspect(self, payload: &[u8]) -> Inspection {
         Layering::new(self).inspect(&Packet { sequence: 0, marker: false, payload, descriptor: None })
     }
 }
