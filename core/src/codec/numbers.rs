@@ -87,9 +87,12 @@ impl PictureId {
     }
 }
 
-/// Adds to the byte at `at`, if there is one.
-pub(super) fn shift_byte(payload: &mut [u8], at: usize, by: u8) {
-    if let Some(byte) = payload.get_mut(at) {
-        *byte = byte.wrapping_add(by);
+/// Shifts what a payload descriptor counts by: its picture id, and the byte of its TL0PICIDX.
+pub(super) fn shift(payload: &mut [u8], picture: Option<PictureId>, tl0_at: Option<usize>, by: Shift) {
+    if let Some(picture) = picture {
+        picture.shift(payload, by.picture);
+    }
+    if let Some(tl0) = tl0_at.and_then(|at| payload.get_mut(at)) {
+        *tl0 = tl0.wrapping_add(by.tl0);
     }
 }

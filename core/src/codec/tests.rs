@@ -4,6 +4,16 @@ use proptest::prelude::*;
 
 use super::*;
 
+/// A packet without a dependency descriptor.
+pub(super) fn packet(payload: &[u8]) -> Packet<'_> {
+    Packet { sequence: 1000, marker: false, payload, descriptor: None }
+}
+
+/// Whether a payload starts a key frame, and whether it starts a frame.
+pub(super) const KEY: (bool, bool) = (true, true);
+pub(super) const DELTA: (bool, bool) = (false, true);
+pub(super) const INSIDE: (bool, bool) = (false, false);
+
 /// Packets with any bytes, some of which look like the ones that follow each other.
 fn packets() -> impl Strategy<Value = Vec<(u16, Vec<u8>, Option<Vec<u8>>)>> {
     let bytes = |len| proptest::collection::vec(any::<u8>(), 0..len);

@@ -5,7 +5,7 @@
 //! behind it is encrypted end to end. Picture id and TL0PICIDX are shifted in place.
 
 use super::grid::Grid;
-use super::numbers::{PictureId, Shift, shift_byte};
+use super::numbers::{self, PictureId, Shift};
 use super::{Inspection, Numbers, Packet, Reach, Target, Targets};
 
 /// The temporal layers of one stream.
@@ -76,12 +76,7 @@ impl Layers {
 /// Shifts picture id and TL0PICIDX.
 pub(super) fn renumber(payload: &mut [u8], by: Shift) {
     let Some(descriptor) = Descriptor::read(payload) else { return };
-    if let Some(picture) = descriptor.picture {
-        picture.shift(payload, by.picture);
-    }
-    if let Some((_, at)) = descriptor.tl0 {
-        shift_byte(payload, at, by.tl0);
-    }
+    numbers::shift(payload, descriptor.picture, descriptor.tl0.map(|(_, at)| at), by);
 }
 
 struct Descriptor {

@@ -7,7 +7,7 @@
 
 use super::bits::Bits;
 use super::grid::{Grid, Place};
-use super::numbers::{PictureId, Shift, shift_byte};
+use super::numbers::{self, PictureId, Shift};
 use super::{Inspection, Numbers, Packet, Reach, Target, Targets};
 
 /// The layers of one stream.
@@ -84,12 +84,7 @@ impl Layers {
 /// Shifts picture id and TL0PICIDX.
 pub(super) fn renumber(payload: &mut [u8], by: Shift) {
     let Some(descriptor) = Descriptor::read(payload) else { return };
-    if let Some(picture) = descriptor.picture {
-        picture.shift(payload, by.picture);
-    }
-    if let Some((_, at)) = descriptor.tl0 {
-        shift_byte(payload, at, by.tl0);
-    }
+    numbers::shift(payload, descriptor.picture, descriptor.tl0.map(|(_, at)| at), by);
 }
 
 /// RFC 9628 4.2, the fields that matter to a forwarder.

@@ -1,11 +1,8 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::codec::tests::{DELTA, INSIDE, KEY, packet};
 use crate::codec::{Codec, Layering, renumber};
-
-fn packet(payload: &[u8]) -> Packet<'_> {
-    Packet { sequence: 1000, marker: false, payload, descriptor: None }
-}
 
 fn inspect(payload: &[u8]) -> Inspection {
     Layers::new().inspect(&packet(payload))
@@ -16,10 +13,6 @@ fn starts(payload: &[u8]) -> (bool, bool) {
     let seen = inspect(payload);
     (seen.key_frame, seen.frame_start)
 }
-
-const KEY: (bool, bool) = (true, true);
-const DELTA: (bool, bool) = (false, true);
-const INSIDE: (bool, bool) = (false, false);
 
 /// A first packet as Chromium sends it: 15-bit picture id, TL0PICIDX, TID and Y.
 fn layered(picture: u16, tl0: u8, temporal: u8, sync: bool) -> [u8; 7] {
