@@ -217,7 +217,7 @@ impl Loop {
     async fn answer(&mut self, Ask { n, request }: Ask) {
         let mut handled = self.control.handle(request);
         for (shard, command) in handled.commands {
-            let id = opened(&command);
+            let id = command.opens();
             if !self.shards.command(shard, command).await {
                 tracing::error!(shard = shard.0, "a shard takes no commands");
                 if let Some(connection) = id {
@@ -260,20 +260,6 @@ impl Loop {
             let Some((shard, event)) = told.recv().await else { return };
             self.pass_on(shard, event).await;
         }
-    }
-}
-
-/// The connection that a command opens, if it opens one.
-fn opened(command: &sfu::Command) -> Option<tidewire_core::id::ConnectionId> {
-    match command {
-        sfu::Command::OpenUpstream(open) => Some(open.connection),
-        sfu::Command::OpenDownstream(open) => Some(open.connection),
-        sfu::Command::ChangeDownstream { .. }
-        | sfu::Command::Prefer { .. }
-        | sfu::Command::Observe { .. }
-        | sfu::Command::Restart { .. }
-        | sfu::Command::Close { .. }
-        | sfu::Command::Shutdown => None,
     }
 }
 

@@ -54,6 +54,22 @@ pub enum Command {
     Shutdown,
 }
 
+impl Command {
+    /// The connection that the command opens, if it opens one.
+    pub fn opens(&self) -> Option<ConnectionId> {
+        match self {
+            Self::OpenUpstream(open) => Some(open.connection),
+            Self::OpenDownstream(open) => Some(open.connection),
+            Self::ChangeDownstream { .. }
+            | Self::Prefer { .. }
+            | Self::Observe { .. }
+            | Self::Restart { .. }
+            | Self::Close { .. }
+            | Self::Shutdown => None,
+        }
+    }
+}
+
 /// An upstream as agreed; becomes the publisher of its publication.
 #[derive(Debug)]
 pub struct OpenUpstream {

@@ -23,11 +23,11 @@ use tidewire_core::machine::{Batch, Datagram, Egress, Machine, Path};
 use tidewire_core::message::{Request, Response, Want};
 use tidewire_core::sim::{Client, Link, Peer};
 use tidewire_core::time::Instant;
+use tidewire_sfu::SessionTable;
 use tidewire_sfu::limits::{
     BYTES_AHEAD_MAX, BYTES_PER_ENCODING_MAX, BYTES_PER_SESSION_MAX, BYTES_PER_STREAM_MAX, BYTES_PER_UPSTREAM_MAX,
     BYTES_PER_VIEWER_MAX,
 };
-use tidewire_sfu::{Command, SessionTable};
 
 use crate::call::{Call, Wishes};
 use crate::studio::Studio;
@@ -89,7 +89,7 @@ fn open(call: &mut Call, role: Role, at: usize, fate: Fate, sink: &mut Sink) -> 
         };
         answer = Some(text);
         for (_, command) in handled.commands {
-            id = id.or(connection(&command));
+            id = id.or(command.opens());
             if fate == Fate::Executed {
                 call.world.machine.handle_command(now, command, sink);
             }
@@ -148,19 +148,6 @@ fn peer(client: &Client, role: Role, answer: &str) -> Peer {
 
 fn key(client: &Client) -> ConnectionKey {
     ConnectionKey(u128::from(client.number) << 64)
-}
-
-fn connection(command: &Command) -> Option<ConnectionId> {
-    match command {
-        Command::OpenUpstream(open) => Some(open.connection),
-        Command::OpenDownstream(open) => Some(open.connection),
-        Command::ChangeDownstream { .. }
-        | Command::Prefer { .. }
-        | Command::Observe { .. }
-        | Command::Restart { .. }
-        | Command::Close { .. }
-        | Command::Shutdown => None,
-    }
 }
 
 fn cost(role: Role, count: usize) -> usize {

@@ -11,7 +11,7 @@ use tidewire_core::message::{Request, Response};
 use tidewire_core::random::Seeded;
 use tidewire_core::sim::{Actor, Client, Link, Media, World};
 use tidewire_core::time::Instant;
-use tidewire_sfu::{Command, Control, SessionTable, ShardPlan, TableConfig};
+use tidewire_sfu::{Control, SessionTable, ShardPlan, TableConfig};
 
 const SERVER: &str = "192.0.2.1:10000";
 const SECRET: [u8; 16] = [7; 16];
@@ -128,16 +128,7 @@ impl Call {
     pub(crate) fn open(&mut self, request: Request) -> (String, ConnectionId) {
         let handled = self.control.handle(request);
         let Response::Opened { answer } = handled.response else { panic!("{:?}", handled.response) };
-        let id = handled.commands.iter().find_map(|(_, command)| match command {
-            Command::OpenUpstream(open) => Some(open.connection),
-            Command::OpenDownstream(open) => Some(open.connection),
-            Command::ChangeDownstream { .. }
-            | Command::Prefer { .. }
-            | Command::Observe { .. }
-            | Command::Restart { .. }
-            | Command::Close { .. }
-            | Command::Shutdown => None,
-        });
+        let id = handled.commands.iter().find_map(|(_, command)| command.opens());
         for (_, command) in handled.commands {
             self.world.command(command);
         }
