@@ -125,8 +125,8 @@ pub(crate) enum Command {
 
 #[derive(Args, Clone)]
 pub(crate) struct Load {
-    /// What is measured in turns: uring, epoll, floor; arguments for the program behind colons (`uring:--spin-us=50`).
-    /// By default uring and epoll, and the floor if it is built.
+    /// What is measured in turns: uring, epoll, floor; arguments for the program behind colons (`uring:--spin-us=50`), another
+    /// build of the server behind an @ (`uring@PATH`). By default uring and epoll, and the floor if it is built.
     #[arg(long, value_delimiter = ',')]
     targets: Vec<String>,
     /// How often each target has its turn.

@@ -1,7 +1,8 @@
 //! Whom a scenario is run against: a server of our own, one that runs already, or the floor program.
 //!
 //! A target is written as `uring`, `epoll` or `floor`, with arguments for the program behind colons:
-//! `uring:--spin-us=50`, `floor:--connected:--segments=1`; `floor@IP:PORT` is one that runs already. [`Live`] is a target that can be called.
+//! `uring:--spin-us=50`, `floor:--connected:--segments=1`. `uring@PATH` and `epoll@PATH` are a server of our own that was built
+//! elsewhere, the commit before for one; `floor@IP:PORT` is one that runs already. [`Live`] is a target that can be called.
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
@@ -24,7 +25,7 @@ pub struct Target {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// A server of our own with this packet I/O and these additional arguments.
+    /// A server of our own with this packet I/O and these additional arguments; by default the one that was built here.
     Tidewire {
         binary: Option<PathBuf>,
         io: Io,
@@ -67,10 +68,11 @@ impl FromStr for Target {
             None => vec![format!("--{word}")],
         });
         let arguments: Vec<String> = arguments.collect();
+        let (name, binary) = name.split_once('@').map_or((name, None), |(name, path)| (name, Some(PathBuf::from(path))));
         let kind = match name {
-            "uring" => Kind::Tidewire { binary: None, io: Io::Uring, arguments },
-            "epoll" => Kind::Tidewire { binary: None, io: Io::Epoll, arguments },
-            "floor" => Kind::Floor { arguments },
+            "uring" => Kind::Tidewire { binary, io: Io::Uring, arguments },
+            "epoll" => Kind::Tidewire { binary, io: Io::Epoll, arguments },
+            "floor" if binary.is_none() => Kind::Floor { arguments },
             _ => bail!("{name:?} is neither uring, epoll nor floor"),
         };
         Ok(Self { label: text.to_owned(), kind })
@@ -188,6 +190,9 @@ mod tests {
         assert!(target.is_floor() && target.label == "floor:--connected:--segments=1");
         let target: Target = "epoll".parse().unwrap();
         assert_eq!(target.kind, Kind::Tidewire { binary: None, io: Io::Epoll, arguments: Vec::new() });
+        let target: Target = "uring@/before/tidewire:--spin-us=50".parse().unwrap();
+        let arguments = ["--spin-us", "50"].map(str::to_owned).to_vec();
+        assert_eq!(target.kind, Kind::Tidewire { binary: Some("/before/tidewire".into()), io: Io::Uring, arguments });
         assert!("nginx".parse::<Target>().is_err());
     }
 }
