@@ -6,10 +6,9 @@
 //! most once, whatever a viewer repeats or invents. Only streams with RTX are numbered: a repair without is the same packet
 //! again, bit for bit, and cannot have a number of its own. Estimates nothing.
 
-use std::time::Duration;
-
 use arrayvec::ArrayVec;
 use tidewire_core::count::Discard;
+use tidewire_core::machine::Egress;
 use tidewire_core::rebuild::Form;
 use tidewire_core::rtcp::TransportFeedback;
 use tidewire_core::rtp;
@@ -22,7 +21,7 @@ const RING_LEN: usize = 512;
 const FIRST: u64 = 1 << 16;
 
 /// No path holds one packet this much longer than another: a feedback that says so has no clock.
-const VARIATION_MAX_US: u64 = 5_000_000;
+const VARIATION_MAX_NS: u64 = 5_000_000_000;
 
 /// Packets that are handed over at once.
 pub(crate) const ARRIVED_LEN: usize = 64;
@@ -77,6 +76,12 @@ impl Departures {
         self.bytes
     }
 
+    /// Has the place of the next packet fetched.
+    #[inline]
+    pub(crate) fn expect<E: Egress>(&self, egress: &E) {
+        egress.expect(&self.places[place(self.next)]);
+    }
+
     /// Writes the number of the packet that is about to leave, if its viewer reports on its transport and its form has room.
     #[inline]
     pub(crate) fn number(departures: Option<&Self>, form: &Form, header: &mut [u8]) {
@@ -108,42 +113,20 @@ impl Departures {
         }
         let reference = self.reference(feedback.reference_time_64ms);
         self.clock_250us = Some(reference);
-        let mut news = ArrayVec::<Arrived, ARRIVED_LEN>::new();
-        let (mut path, mut heard) = (None, Ok(()));
-        for (number, arrival) in arrivals(base, reference, feedback) {
-            let Some(one) = self.learn(now, number, arrival) else { continue };
-            if !is_of(&mut path, &one) {
-                heard = Err(Discard::FeedbackImplausible);
-                break;
-            }
-            news.push(one);
-            if news.is_full() {
-                take(&news);
-                news.clear();
-            }
-        }
-        if !news.is_empty() {
-            take(&news);
-        }
-        heard
-    }
-
-    /// What a status tells that was not known.
-    fn learn(&mut self, now: Instant, number: u64, arrival_250us: Option<i64>) -> Option<Arrived> {
-        let place = self.place_of(number)?;
-        let fate = if arrival_250us.is_some() { Fate::Arrived } else { Fate::Lost };
-        let was_lost = place.fate == Fate::Lost;
-        if place.fate == fate || place.fate == Fate::Arrived {
-            return None;
-        }
-        place.fate = fate;
-        Some(Arrived { sent: sent(now, place.sent_1024ns), bytes: place.bytes, arrival_250us, was_lost })
-    }
-
-    /// Where a packet is remembered, if it left and was not forgotten.
-    fn place_of(&mut self, number: u64) -> Option<&mut Place> {
+        let mut joining =
+            Joining { now, number: base, at: reference, path: None, is_sound: true, news: ArrayVec::new() };
+        // Those that were forgotten, or never were, are places of others.
         let known = FIRST.max(self.next.saturating_sub(RING_LEN as u64))..self.next;
-        known.contains(&number).then(|| &mut self.places[place(number)])
+        feedback.statuses().for_each(|(_, step)| {
+            let place = known.contains(&joining.number).then(|| &mut self.places[place(joining.number)]);
+            joining.join(place, step);
+            if joining.news.is_full() {
+                take(&joining.news);
+                joining.news.clear();
+            }
+        });
+        take(&joining.news);
+        if joining.is_sound { Ok(()) } else { Err(Discard::FeedbackImplausible) }
     }
 
     /// The reference time on the viewer's clock, extended: 24 bits of 64 ms wrap where 32 bits of 250 us do.
@@ -154,28 +137,54 @@ impl Departures {
     }
 }
 
-/// Every packet that is told of: its extended number, and its arrival.
-fn arrivals<'a>(
-    base: u64,
-    reference_250us: i64,
-    feedback: &TransportFeedback<'a>,
-) -> impl Iterator<Item = (u64, Option<i64>)> + use<'a> {
-    let mut at = reference_250us;
-    (base..).zip(feedback.statuses()).map(move |(number, (_, step))| {
-        let arrival = step.map(|step| {
-            at += i64::from(step);
-            at
-        });
-        (number, arrival)
-    })
+impl Place {
+    /// What a status tells of a packet that was not known.
+    #[inline]
+    fn learn(&mut self, now: Instant, arrival_250us: Option<i64>) -> Option<Arrived> {
+        let fate = if arrival_250us.is_some() { Fate::Arrived } else { Fate::Lost };
+        if self.fate == fate || self.fate == Fate::Arrived {
+            return None;
+        }
+        let was_lost = std::mem::replace(&mut self.fate, fate) == Fate::Lost;
+        Some(Arrived { sent: sent(now, self.sent_1024ns), bytes: self.bytes, arrival_250us, was_lost })
+    }
 }
 
-/// Whether a packet took about as long as the first one that arrived, whose time on the path (by two clocks) `path` is.
-fn is_of(path: &mut Option<i64>, one: &Arrived) -> bool {
-    let Some(arrival) = one.arrival_250us else { return true };
-    let held_us = arrival * 250 - (one.sent.nanos() / 1000) as i64;
-    let first = *path.get_or_insert(held_us);
-    first.abs_diff(held_us) <= VARIATION_MAX_US
+/// A feedback on its way through the ring.
+struct Joining {
+    now: Instant,
+    /// The packet that is told of next.
+    number: u64,
+    /// When the last one arrived.
+    at: i64,
+    /// How long the first packet that arrived took, by two clocks.
+    path: Option<i64>,
+    /// Whether all others took about as long; one that did not ends it.
+    is_sound: bool,
+    news: ArrayVec<Arrived, ARRIVED_LEN>,
+}
+
+impl Joining {
+    /// Takes the next status; `place` is that of its packet, and `step` the time since the arrival before.
+    #[inline]
+    fn join(&mut self, place: Option<&mut Place>, step: Option<i16>) {
+        self.number += 1;
+        self.at += i64::from(step.unwrap_or(0));
+        let Some(place) = place.filter(|_| self.is_sound) else { return };
+        let Some(one) = place.learn(self.now, step.map(|_| self.at)) else { return };
+        self.is_sound = self.is_near(&one);
+        if self.is_sound {
+            self.news.push(one);
+        }
+    }
+
+    #[inline]
+    fn is_near(&mut self, one: &Arrived) -> bool {
+        let Some(arrival) = one.arrival_250us else { return true };
+        let held_ns = arrival.wrapping_mul(250_000).wrapping_sub(one.sent.nanos().cast_signed());
+        let first = *self.path.get_or_insert(held_ns);
+        first.abs_diff(held_ns) <= VARIATION_MAX_NS
+    }
 }
 
 const fn place(number: u64) -> usize {
@@ -189,7 +198,7 @@ const fn units(at: Instant) -> u32 {
 
 /// When a packet left, less than an hour ago.
 fn sent(now: Instant, sent_1024ns: u32) -> Instant {
-    now - Duration::from_nanos(u64::from(units(now).wrapping_sub(sent_1024ns)) << 10)
+    Instant::from_nanos(now.nanos().saturating_sub(u64::from(units(now).wrapping_sub(sent_1024ns)) << 10))
 }
 
 #[cfg(test)]

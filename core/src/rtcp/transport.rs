@@ -59,8 +59,7 @@ impl<'a> TransportFeedback<'a> {
         Statuses {
             chunks: self.chunks,
             deltas: self.deltas,
-            chunk: Chunk(0),
-            at: 0,
+            symbols: Symbols::of(Chunk(0)),
             sequence: self.base_sequence,
             left: self.status_count,
         }
@@ -143,35 +142,62 @@ impl Chunk {
     }
 }
 
+/// What is left of a chunk's symbols, the next one in the highest bits.
+#[derive(Clone, Copy, Debug)]
+struct Symbols {
+    bits: u16,
+    /// By how much `bits` go down to the next symbol, and up to the one after it: not at all in a run.
+    down: u8,
+    up: u8,
+    left: u16,
+}
+
+impl Symbols {
+    const fn of(chunk: Chunk) -> Self {
+        let left = chunk.len();
+        if chunk.is_run() {
+            Self { bits: chunk.0 << 1, down: 14, up: 0, left }
+        } else if chunk.is_of_one_bit() {
+            Self { bits: chunk.0 << 2, down: 15, up: 1, left }
+        } else {
+            Self { bits: chunk.0 << 2, down: 14, up: 2, left }
+        }
+    }
+
+    /// Those of the first of some chunks, and the other chunks.
+    #[inline]
+    fn first(chunks: &[u8]) -> Option<(Self, &[u8])> {
+        let (chunk, rest) = chunks.split_first_chunk()?;
+        Some((Self::of(Chunk(u16::from_be_bytes(*chunk))), rest))
+    }
+
+    #[inline]
+    const fn next(&mut self) -> u16 {
+        let symbol = self.bits >> self.down;
+        self.bits <<= self.up;
+        self.left -= 1;
+        symbol
+    }
+}
+
 /// Iterates over (sequence number, arrival): the arrival is the time since the packet that arrived before, the first
 /// since the reference time, in units of 250 us; `None` for a packet that did not arrive.
 #[derive(Clone, Debug)]
 pub struct Statuses<'a> {
     chunks: &'a [u8],
     deltas: &'a [u8],
-    chunk: Chunk,
-    /// The next status of `chunk`.
-    at: u16,
+    symbols: Symbols,
     sequence: u16,
     left: u16,
 }
 
-impl Statuses<'_> {
-    fn symbol(&mut self) -> Option<u16> {
-        while self.at == self.chunk.len() {
-            let (chunk, rest) = self.chunks.split_first_chunk::<2>()?;
-            self.chunks = rest;
-            self.chunk = Chunk(u16::from_be_bytes(*chunk));
-            self.at = 0;
-        }
-        self.at += 1;
-        Some(self.chunk.symbol(self.at - 1))
-    }
-
-    fn delta<const LEN: usize>(&mut self) -> Option<[u8; LEN]> {
-        let (delta, rest) = self.deltas.split_first_chunk::<LEN>()?;
-        self.deltas = rest;
-        Some(*delta)
+/// What a symbol says, with the delta that it promises taken off.
+#[inline]
+fn arrival(symbol: u16, deltas: &[u8]) -> Option<(Option<i16>, &[u8])> {
+    match symbol {
+        SMALL_DELTA => deltas.split_first().map(|(delta, rest)| (Some(i16::from(*delta)), rest)),
+        LARGE_DELTA => deltas.split_first_chunk().map(|(delta, rest)| (Some(i16::from_be_bytes(*delta)), rest)),
+        _ => Some((None, deltas)),
     }
 }
 
@@ -180,13 +206,34 @@ impl Iterator for Statuses<'_> {
 
     fn next(&mut self) -> Option<Self::Item> {
         self.left = self.left.checked_sub(1)?;
-        let arrival_250us = match self.symbol()? {
-            SMALL_DELTA => Some(i16::from(u8::from_be_bytes(self.delta()?))),
-            LARGE_DELTA => Some(i16::from_be_bytes(self.delta()?)),
-            _ => None,
-        };
+        while self.symbols.left == 0 {
+            (self.symbols, self.chunks) = Symbols::first(self.chunks)?;
+        }
+        let (arrival_250us, deltas) = arrival(self.symbols.next(), self.deltas)?;
+        self.deltas = deltas;
         let sequence = self.sequence;
         self.sequence = sequence.wrapping_add(1);
         Some((sequence, arrival_250us))
+    }
+
+    /// The same chunk by chunk, with next to nothing to remember from symbol to symbol: for who hears them all.
+    #[inline]
+    fn fold<B, F: FnMut(B, Self::Item) -> B>(self, init: B, mut take: F) -> B {
+        let Self { mut chunks, mut deltas, mut symbols, mut sequence, mut left } = self;
+        let mut folded = init;
+        loop {
+            let stated = symbols.left.min(left);
+            for _ in 0..stated {
+                let Some((arrival_250us, rest)) = arrival(symbols.next(), deltas) else { return folded };
+                deltas = rest;
+                folded = take(folded, (sequence, arrival_250us));
+                sequence = sequence.wrapping_add(1);
+            }
+            left -= stated;
+            match Symbols::first(chunks).filter(|_| left > 0) {
+                Some(more) => (symbols, chunks) = more,
+                None => return folded,
+            }
+        }
     }
 }
