@@ -76,6 +76,13 @@ fn before_the_first_frame(viewers: u16) -> Box<Call> {
     Box::new(Call { stage, burst })
 }
 
+/// The same when everybody has it, and is to be told what it gets.
+fn before_telling(viewers: u16) -> Box<Call> {
+    let mut call = before_the_first_frame(viewers);
+    call.stage.forward();
+    call
+}
+
 /// What a viewer says; it is told the sequence number that it was sent last.
 type Say = fn(&mut Viewer, u16) -> Vec<u8>;
 
@@ -209,6 +216,13 @@ fn forward(mut call: Box<Call>) -> Box<Call> {
     call
 }
 
+#[library_benchmark]
+#[bench::layers(args = (100), setup = before_telling)]
+fn tell(mut call: Box<Call>) -> Box<Call> {
+    call.stage.settle();
+    call
+}
+
 // What a shard's flush has to do before the kernel is called: cut sealed datagrams into trains, viewer by viewer.
 #[library_benchmark]
 #[bench::p8_to_10(args = (8, 10), setup = before_flushing)]
@@ -263,7 +277,7 @@ fn sign(messages: Box<[Vec<u8>; 2]>) -> Box<[Vec<u8>; 2]> {
 }
 
 library_benchmark_group!(name = floor, benchmarks = [seal, open, hmac]);
-library_benchmark_group!(name = machine, benchmarks = [handle, forward, flush, hear]);
+library_benchmark_group!(name = machine, benchmarks = [handle, forward, tell, flush, hear]);
 main!(
     config = LibraryBenchmarkConfig::default().tool(Callgrind::with_args(["--cache-sim=no"])),
     library_benchmark_groups = [floor, machine]

@@ -85,6 +85,12 @@ impl Stage {
         while self.table.forward(self.now, BUDGET, &mut self.outlet) == Progress::More {}
     }
 
+    /// Does what is due beside the media, and takes the events.
+    pub fn settle(&mut self) {
+        self.table.handle_timeout(self.now, &mut self.outlet);
+        while self.table.poll_event().is_some() {}
+    }
+
     /// Takes one datagram of a client in.
     pub fn hear(&mut self, client: u16, bytes: &mut [u8]) {
         let mut batch = Batch::new();

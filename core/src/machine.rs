@@ -116,7 +116,7 @@ pub trait Machine {
     /// What a handshake thread has to say: records to send, keys, a failure.
     fn handle_handshake<E: Egress>(&mut self, now: Instant, progress: handshake::Progress, egress: &mut E);
 
-    /// Runs every deadline up to `now`.
+    /// Runs every deadline up to `now`, and what may wait for `poll_timeout` but need not.
     fn handle_timeout<E: Egress>(&mut self, now: Instant, egress: &mut E);
 
     /// Second phase: forwards what was accepted, viewer by viewer, from where the last slice stopped.
@@ -127,7 +127,7 @@ pub trait Machine {
     /// What the handshake threads are to be told.
     fn poll_handshake(&mut self) -> Option<handshake::Request>;
 
-    /// The next deadline; `None` when nothing is pending.
+    /// The next moment at which `handle_timeout` has to be called though nothing else happens; `None` when nothing is pending.
     fn poll_timeout(&self) -> Option<Instant>;
 
     /// Everything counted since the machine was made.

@@ -62,7 +62,7 @@ pub fn collect(header: &Header, packet: &[u8], ids: &Extensions) -> ArrayVec<u8,
             block.push(extension as u8);
             block.push(data.len() as u8);
             // Cannot fail: the room was checked, element lengths fit a byte.
-            block.extend(data.iter().copied());
+            block.try_extend_from_slice(data).unwrap_or_default();
         }
     }
     block

@@ -81,8 +81,9 @@ impl<M: Machine, Io: PacketIo> Shard<M, Io> {
         // Letters first: a client's first check may come in the same turn as the command that opens its connection.
         let letters = self.take_letters(now);
         let received = self.receive(now);
-        let due = self.run_timers(now);
         let fan_out = self.forward(now);
+        // Behind the media: no packet waits for a report.
+        let due = self.run_timers(now, received);
         self.io.flush();
         if now.since(self.published) >= PUBLISH_EVERY {
             self.publish(now);
@@ -168,9 +169,10 @@ impl<M: Machine, Io: PacketIo> Shard<M, Io> {
         LETTERS_PER_TURN_MAX
     }
 
-    fn run_timers(&mut self, now: Instant) -> bool {
+    /// Whether the machine's deadline has come. What it has to do soon is done along with what came.
+    fn run_timers(&mut self, now: Instant, received: bool) -> bool {
         let due = self.machine.poll_timeout().is_some_and(|deadline| deadline <= now);
-        if due {
+        if due || received {
             self.machine.handle_timeout(now, self.io.egress());
         }
         if due || self.held.is_some() {

@@ -114,6 +114,17 @@ impl Connection {
         }
     }
 
+    /// Has fetched what that leads to, once it is there.
+    #[inline]
+    pub(crate) fn expect_more<E: Egress>(&self, egress: &E) {
+        if let Role::Downstream(downstream) = &self.role {
+            downstream.expect(egress);
+        }
+        if let Some(departures) = &self.departures {
+            departures.expect(egress);
+        }
+    }
+
     /// Lends what sending takes, beside the role; nothing before keys and a path are there.
     #[inline]
     pub(crate) fn way<'a, E>(&'a mut self, now: Instant, egress: &'a mut E) -> Option<(Way<'a, E>, &'a mut Role)> {

@@ -18,9 +18,9 @@ pub(crate) struct Notices(VecDeque<Event>);
 impl Notices {
     /// Lets an event wait, in place of one that says the same of an earlier moment.
     pub(crate) fn push(&mut self, event: Event) {
-        let may_be_there = !matches!(event, Event::Switched { .. });
-        let earlier = self.0.iter_mut().filter(|_| may_be_there).find(|earlier| tells_the_same(earlier, &event));
-        if let Some(earlier) = earlier {
+        if !matches!(event, Event::Switched { .. })
+            && let Some(earlier) = self.0.iter_mut().find(|earlier| tells_the_same(earlier, &event))
+        {
             *earlier = event;
             return;
         }

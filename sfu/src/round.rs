@@ -30,8 +30,8 @@ pub(crate) struct Floor<'a, E> {
     pub(crate) turned: &'a mut Turned,
 }
 
-/// Viewers who are to be told of their layer. Beyond these few, the next look at what is wanted tells them.
-pub(crate) type Turned = ArrayVec<u32, 64>;
+/// Viewers who are to be told of their layer: as many as a slice serves. Beyond these, the next look at what is wanted tells them.
+pub(crate) type Turned = ArrayVec<u32, 128>;
 
 /// See the module's description.
 #[derive(Debug)]
@@ -88,9 +88,11 @@ impl Round {
             expect(&viewers[self.cursor..], connections, *egress);
             let Some(connection) = connections.at_mut(*slot).filter(|one| one.may_hear(tracks)) else { continue };
             let Some((mut way, Role::Downstream(downstream))) = connection.way(*now, &mut **egress) else { continue };
-            let served = serve(downstream, &views, &mut way, tally, &mut starved);
-            **budget = budget.saturating_sub(served.sealed);
-            if served.has_turned && !turned.is_full() {
+            let mut service =
+                Service { downstream, way: &mut way, tally, starved: &mut starved, sealed: 0, turned: false };
+            service.serve(&views);
+            **budget = budget.saturating_sub(service.sealed);
+            if service.turned && !turned.is_full() {
                 turned.push(*slot);
             }
         }
@@ -109,8 +111,8 @@ fn expect<E: Egress>(next: &[u32], connections: &Slots<Connection>, egress: &E) 
     if let Some(connection) = connection(1) {
         connection.expect(egress);
     }
-    if let Some(Role::Downstream(downstream)) = connection(0).map(|one| &one.role) {
-        downstream.expect(egress);
+    if let Some(connection) = connection(0) {
+        connection.expect_more(egress);
     }
 }
 
@@ -168,103 +170,79 @@ fn view<'a>(item: &Item, upstreams: &'a Slots<Upstream>) -> Option<View<'a>> {
     }
 }
 
-/// What serving one viewer came to.
-#[derive(Default)]
-struct Served {
+/// One viewer's turn in a round.
+struct Service<'a, 'w, E> {
+    downstream: &'a mut Downstream,
+    way: &'a mut Way<'w, E>,
+    tally: &'a mut Tally,
+    starved: &'a mut Starved,
     /// Packets that were sealed.
     sealed: usize,
-    has_turned: bool,
+    /// Whether it gets another track or layer since.
+    turned: bool,
 }
 
-fn serve<E: Egress>(
-    downstream: &mut Downstream,
-    views: &[View<'_>],
-    way: &mut Way<'_, E>,
-    tally: &mut Tally,
-    starved: &mut Starved,
-) -> Served {
-    let mut served = Served::default();
-    for view in views {
-        match view {
-            View::Packet(packet) => offer(packet, downstream, way, tally, starved, &mut served),
-            View::Report { track, report } => {
-                served.sealed += usize::from(tell(downstream, *track, report, way, tally));
+impl<E: Egress> Service<'_, '_, E> {
+    #[inline]
+    fn serve(&mut self, views: &[View<'_>]) {
+        for view in views {
+            match view {
+                View::Packet(packet) => self.offer(packet),
+                View::Report { track, report } => self.sealed += usize::from(self.tell(*track, report)),
             }
         }
     }
-    served
-}
 
-/// Offers a packet to a viewer.
-fn offer<E: Egress>(
-    packet: &Offered<'_>,
-    downstream: &mut Downstream,
-    way: &mut Way<'_, E>,
-    tally: &mut Tally,
-    starved: &mut Starved,
-    served: &mut Served,
-) {
-    match downstream.forward(packet, way) {
-        Ok(Forwarded::NotMine) => return,
-        Ok(Forwarded::Sent) => tally.count(Counter::Forwarded),
-        Ok(how) => follow_up(how, packet, downstream, way, tally, starved, served),
-        Err(reason) => {
-            tally.discard(reason);
-            if reason == Discard::AwaitingKeyFrame {
-                starve(starved, packet.key);
-            }
-            return;
-        }
-    }
-    served.sealed += 1;
-}
-
-/// Does what a packet that was more than sent leaves to be done.
-fn follow_up<E: Egress>(
-    how: Forwarded,
-    packet: &Offered<'_>,
-    downstream: &mut Downstream,
-    way: &mut Way<'_, E>,
-    tally: &mut Tally,
-    starved: &mut Starved,
-    served: &mut Served,
-) {
-    match how {
-        Forwarded::NotMine | Forwarded::Sent => {}
-        Forwarded::Filled => return tally.count(Counter::Fillers),
-        Forwarded::Stuck => starve(starved, packet.key),
-        Forwarded::Turned => {
-            served.has_turned = true;
-            tally.count(Counter::Switches);
-        }
-        Forwarded::Started => {
-            served.has_turned = true;
-            tally.count(Counter::Switches);
-            if let Some(report) = packet.report {
-                tell(downstream, packet.key, report, way, tally);
+    #[inline]
+    fn offer(&mut self, packet: &Offered<'_>) {
+        match self.downstream.forward(packet, self.way) {
+            Ok(Forwarded::NotMine) => return,
+            Ok(Forwarded::Sent) => self.tally.count(Counter::Forwarded),
+            Ok(how) => self.follow_up(how, packet),
+            Err(reason) => {
+                self.tally.discard(reason);
+                if reason == Discard::AwaitingKeyFrame {
+                    self.starve(packet.key);
+                }
+                return;
             }
         }
+        self.sealed += 1;
     }
-    tally.count(Counter::Forwarded);
-}
 
-fn starve(starved: &mut Starved, track: TrackKey) {
-    if !starved.is_full() && !starved.contains(&track) {
-        starved.push(track);
+    /// Does what a packet that was more than sent leaves to be done.
+    fn follow_up(&mut self, how: Forwarded, packet: &Offered<'_>) {
+        match how {
+            Forwarded::NotMine | Forwarded::Sent => {}
+            Forwarded::Filled => return self.tally.count(Counter::Fillers),
+            Forwarded::Stuck => self.starve(packet.key),
+            Forwarded::Turned => {
+                self.turned = true;
+                self.tally.count(Counter::Switches);
+            }
+            Forwarded::Started => {
+                self.turned = true;
+                self.tally.count(Counter::Switches);
+                if let Some(report) = packet.report {
+                    self.tell(packet.key, report);
+                }
+            }
+        }
+        self.tally.count(Counter::Forwarded);
     }
-}
 
-/// Tells a viewer of a track's clock; returns whether anything was sent.
-fn tell<E: Egress>(
-    downstream: &mut Downstream,
-    track: TrackKey,
-    report: &SenderReport,
-    way: &mut Way<'_, E>,
-    tally: &mut Tally,
-) -> bool {
-    let sent = downstream.report(track, report, way);
-    if sent {
-        tally.count(Counter::RtcpSent);
+    fn starve(&mut self, track: TrackKey) {
+        if !self.starved.is_full() && !self.starved.contains(&track) {
+            self.starved.push(track);
+        }
     }
-    sent
+
+    /// Tells the viewer of a track's clock; returns whether anything was sent.
+    fn tell(&mut self, track: TrackKey, report: &SenderReport) -> bool {
+        let sent = self.downstream.report(track, report, self.way);
+        if sent {
+            self.tally.count(Counter::RtcpSent);
+        }
+        sent
+    }
 }

@@ -1,10 +1,14 @@
 //! Deadlines of a shard's connections, each with its reason, and of its sessions.
 //!
+//! Some may come a little late: those are taken along by whatever else wakes the shard, and wake it themselves only when their
+//! slack is over.
+//!
 //! A heap of (time, timer); what is rearmed earlier leaves its older entry behind, which is recognised when it fires
 //! since the owner no longer expects it at that time. So arming is a push and nothing is ever searched for.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
+use std::time::Duration;
 
 use tidewire_core::id::ConnectionId;
 use tidewire_core::time::Instant;
@@ -29,6 +33,9 @@ pub(crate) struct Timer {
     pub(crate) connection: ConnectionId,
     pub(crate) reason: Reason,
 }
+
+/// How late a timer may be whose owner has time: a few wake-ups of a shard at work, a fifth of the interval of feedback.
+pub(crate) const SLACK: Duration = Duration::from_millis(20);
 
 /// When a timer's owner expects it next.
 pub(crate) type Armed = Option<Instant>;

@@ -44,6 +44,7 @@ const ROWS: &[Row] = &[
     row("forward, 1 packet to 100 viewers, each", "forward p1_to_100", 100, &[(100, "seal rtp")]),
     row("forward, 1 packet to 10 viewers, each", "forward p1_to_10", 10, &[(10, "seal rtp")]),
     row("forward, a key frame that 100 viewers start with, each", "forward start", 100, &[(100, "seal rtp")]),
+    row("tell 100 viewers which layer they get, each", "tell layers", 100, &[]),
     row("flush, 8 packets to 10 viewers, each", "flush p8_to_10", 80, &[]),
     row("hear a receiver report", "hear report", 1, &[(1, "open report")]),
     row("hear transport-wide feedback on 20 packets", "hear feedback", 1, &[(1, "open feedback")]),

@@ -170,8 +170,10 @@ impl Extensions {
     }
 
     /// The extension that has this id.
+    #[inline]
     pub fn of(&self, id: u8) -> Option<Extension> {
-        Extension::ALL.into_iter().find(|extension| self.id(*extension) == Some(id))
+        let id = std::num::NonZeroU8::new(id)?;
+        self.ids.iter().zip(Extension::ALL).find(|(own, _)| **own == Some(id)).map(|(_, extension)| extension)
     }
 }
 

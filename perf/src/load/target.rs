@@ -68,7 +68,8 @@ impl FromStr for Target {
             None => vec![format!("--{word}")],
         });
         let arguments: Vec<String> = arguments.collect();
-        let (name, binary) = name.split_once('@').map_or((name, None), |(name, path)| (name, Some(PathBuf::from(path))));
+        let (name, binary) =
+            name.split_once('@').map_or((name, None), |(name, path)| (name, Some(PathBuf::from(path))));
         let kind = match name {
             "uring" => Kind::Tidewire { binary, io: Io::Uring, arguments },
             "epoll" => Kind::Tidewire { binary, io: Io::Epoll, arguments },

@@ -24,6 +24,9 @@ impl Others {
 
     pub(super) fn note(&mut self, streams: &[Stream]) {
         self.heard.clear();
+        if streams.len() <= FRONT_LEN {
+            return;
+        }
         // A downstream has at most `MEDIA_SECTIONS_MAX` streams, which a byte counts.
         let behind = (0..=u8::MAX).zip(streams).skip(FRONT_LEN);
         self.heard.extend(behind.flat_map(|(position, stream)| stream.followed().map(move |key| (key, position))));

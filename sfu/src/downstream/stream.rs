@@ -90,6 +90,13 @@ pub(super) struct Sent {
     pub(super) how: Forwarded,
 }
 
+/// What became of a packet that was looked at twice.
+enum Cared {
+    Sent(Sent),
+    /// It goes like any other now.
+    Plain(Forwarded),
+}
+
 impl Stream {
     /// `None` for a section without an SSRC: such a one sends nothing.
     pub(super) fn new(carried: Carried, random: &mut Seeded) -> Option<Self> {
@@ -195,26 +202,33 @@ impl Stream {
     #[inline]
     pub(super) fn forward<E: Egress>(&mut self, offered: &Offered<'_>, way: &mut Way<'_, E>) -> Result<Sent, Discard> {
         let packet = &offered.stored;
+        let mut how = Forwarded::Sent;
         if !self.course.is_under_way(offered.key, offered.epoch, packet) {
-            return self.forward_with_care(offered, way);
+            match self.forward_with_care(offered, way)? {
+                Cared::Sent(sent) => return Ok(sent),
+                Cared::Plain(begun) => how = begun,
+            }
         }
         let outgoing = self.course.outgoing(packet.sequence);
         let fields = self.course.fields(packet, outgoing);
         let len = self.seal_whole(outgoing, &fields, packet, way)?;
         self.course.note(outgoing, fields.timestamp, packet, way.now);
-        Ok(Sent { len, how: Forwarded::Sent })
+        Ok(Sent { len, how })
     }
 
     /// The same for a packet with which something begins or changes, before which others are missing, that is late, or that does
     /// not go as it is.
-    fn forward_with_care<E: Egress>(&mut self, offered: &Offered<'_>, way: &mut Way<'_, E>) -> Result<Sent, Discard> {
+    fn forward_with_care<E: Egress>(&mut self, offered: &Offered<'_>, way: &mut Way<'_, E>) -> Result<Cared, Discard> {
         let packet = &offered.stored;
         let playable = self.playable(packet.meta.payload_type)?;
         let started = self.enter(offered, way.now)?;
         (self.course.format, self.clock_rate) = (playable.mapped, playable.clock_rate);
         self.course.is_plain = self.trail.is_none() && playable.redundancy.is_kept();
+        if self.course.is_under_way(offered.key, offered.epoch, packet) {
+            return Ok(Cared::Plain(if started { Forwarded::Started } else { Forwarded::Sent }));
+        }
         if self.course.is_late(packet.sequence) {
-            return self.forward_late(offered, way);
+            return self.forward_late(offered, way).map(Cared::Sent);
         }
         self.close_over_silence(offered);
         let turned = self.turn(packet);
@@ -237,7 +251,7 @@ impl Stream {
             (.., true) => Forwarded::Stuck,
             _ => Forwarded::Sent,
         };
-        Ok(Sent { len, how })
+        Ok(Cared::Sent(Sent { len, how }))
     }
 
     /// A packet behind others goes under the number that was kept for it. If it is not for this viewer, padding goes in its

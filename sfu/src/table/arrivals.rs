@@ -18,7 +18,7 @@ impl SessionTable {
     pub(super) fn note_arrival(&mut self, connection: ConnectionId, arrival: Instant, header: &Header, packet: &[u8]) {
         let Some(arrivals) = self.arrivals.at_mut(connection.slot) else { return };
         if let Some(due) = arrivals.note(arrival, header, packet) {
-            self.timers.arm(Timer { connection, reason: Reason::Arrivals }, due, &mut arrivals.armed);
+            self.lenient.arm(Timer { connection, reason: Reason::Arrivals }, due, &mut arrivals.armed);
         }
     }
 
@@ -34,7 +34,7 @@ impl SessionTable {
         if let Some(arrivals) = self.arrivals.at_mut(id.slot)
             && let Some(due) = arrivals.due()
         {
-            self.timers.arm(Timer { connection: id, reason: Reason::Arrivals }, due, &mut arrivals.armed);
+            self.lenient.arm(Timer { connection: id, reason: Reason::Arrivals }, due, &mut arrivals.armed);
         }
     }
 

@@ -36,7 +36,7 @@ use crate::notices::Notices;
 use crate::paths::PathIndex;
 use crate::round::{Floor, Turned};
 use crate::session::Session;
-use crate::timers::{Reason, Timer, Timers};
+use crate::timers::{Reason, SLACK, Timer, Timers};
 use crate::upstream::Upstream;
 
 /// The canonical name under which the server itself reports to publishers.
@@ -71,12 +71,17 @@ pub struct SessionTable {
     sessions: Slots<Session>,
     paths: PathIndex,
     timers: Timers,
+    /// Those that may be [`SLACK`] late.
+    lenient: Timers,
     /// When somebody who spoke in a session may have fallen silent, or others than before may be told of.
     silences: Timers<SessionId>,
     /// Audio tracks of a session that are forwarded at a time; 0 for all.
     loudest: usize,
     /// Sessions with something to forward.
     queued: VecDeque<SessionId>,
+    /// Who is to be told of its layer since the last slice, when the media is out of the way.
+    turned: Turned,
+    turned_at: Instant,
     /// Whether the last slice left a fan-out that waits for too long.
     behind: bool,
     events: VecDeque<Event>,
@@ -103,9 +108,12 @@ impl SessionTable {
             sessions: Slots::default(),
             paths: PathIndex::new(random.next_u64()),
             timers: Timers::default(),
+            lenient: Timers::default(),
             silences: Timers::default(),
             loudest: config.loudest,
             queued: VecDeque::new(),
+            turned: Turned::new(),
+            turned_at: Instant::ORIGIN,
             behind: false,
             events: VecDeque::new(),
             notices: Notices::default(),
@@ -234,7 +242,7 @@ impl Machine for SessionTable {
     }
 
     fn handle_timeout<E: Egress>(&mut self, now: Instant, egress: &mut E) {
-        while let Some((at, timer)) = self.timers.pop(now) {
+        while let Some((at, timer)) = self.timers.pop(now).or_else(|| self.lenient.pop(now)) {
             match timer.reason {
                 Reason::Consent => self.consent_timeout(now, at, timer.connection, egress),
                 Reason::Arrivals => self.arrivals_timeout(now, at, timer.connection, egress),
@@ -246,11 +254,13 @@ impl Machine for SessionTable {
         while let Some((at, session)) = self.silences.pop(now) {
             self.speakers_timeout(now, at, session);
         }
+        for viewer in std::mem::take(&mut self.turned) {
+            self.tell_layers(now, viewer);
+        }
     }
 
     fn forward<E: Egress>(&mut self, now: Instant, budget: Budget, egress: &mut E) -> Progress {
         let mut left = budget.packets_max;
-        let mut turned = Turned::new();
         self.behind = false;
         while let Some(id) = self.queued.pop_front() {
             let Some(session) = self.sessions.at_mut(id.0) else { continue };
@@ -261,7 +271,7 @@ impl Machine for SessionTable {
                 egress,
                 tally: &mut self.tally,
                 budget: &mut left,
-                turned: &mut turned,
+                turned: &mut self.turned,
             };
             match session.forward(&mut floor) {
                 Progress::Done => {
@@ -277,9 +287,7 @@ impl Machine for SessionTable {
                 break;
             }
         }
-        for viewer in turned {
-            self.tell_layers(now, viewer);
-        }
+        self.turned_at = now;
         if self.queued.is_empty() { Progress::Done } else { Progress::More }
     }
 
@@ -292,7 +300,9 @@ impl Machine for SessionTable {
     }
 
     fn poll_timeout(&self) -> Option<Instant> {
-        [self.timers.next(), self.silences.next()].into_iter().flatten().min()
+        let lenient = self.lenient.next().map(|at| at + SLACK);
+        let turned = (!self.turned.is_empty()).then_some(self.turned_at);
+        [self.timers.next(), self.silences.next(), lenient, turned].into_iter().flatten().min()
     }
 
     fn tally(&self) -> &Tally {

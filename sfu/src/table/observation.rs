@@ -65,7 +65,7 @@ impl SessionTable {
 
     fn arm_observation(&mut self, connection: ConnectionId, at: Instant) {
         if let Some(observation) = self.observations.at_mut(connection.slot) {
-            self.timers.arm(Timer { connection, reason: Reason::Observation }, at, &mut observation.armed);
+            self.lenient.arm(Timer { connection, reason: Reason::Observation }, at, &mut observation.armed);
         }
     }
 
