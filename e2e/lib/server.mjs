@@ -94,6 +94,11 @@ export class Server {
     return (await fetch(`${origin}/metrics`)).text();
   }
 
+  /** The port at which its first shard takes media. */
+  get mediaPort() {
+    return Number(/UDP (\d+)/.exec(this.output)[1]);
+  }
+
   /** The media server of a pair, to look at and to end before its gateway. */
   get media() {
     return this.#media;

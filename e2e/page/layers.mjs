@@ -51,6 +51,15 @@ const layers = {
     return Object.fromEntries(await Promise.all(entries));
   },
 
+  /** Round trips as the server tells them from now on: of what is published here, or else of what is watched. */
+  observe() {
+    const [connection = layers.channels[0].downstream] = layers.upstreams.values();
+    layers.roundTrips = [];
+    connection.observe(({ roundTripMs }) => layers.roundTrips.push(roundTripMs ?? null));
+  },
+
+  observed: () => layers.roundTrips,
+
   /**
    * Asks for one, then for the other, so many times each. Of each switch, how long it took until the picture was as wide as
    * that; null where it was not before the next.

@@ -63,11 +63,12 @@ pub(crate) struct Downstream {
     ears: u64,
     credit: Credit,
     pub(crate) session: SessionId,
-    round_trip: Duration,
+    /// As reports tell it, smoothed; none until the first has come.
+    round_trip: Option<Duration>,
     others: Others,
 }
 
-/// The first guess at a viewer's round trip, until its reports tell.
+/// What a viewer's round trip is taken for until its reports tell.
 const ROUND_TRIP_GUESS: Duration = Duration::from_millis(50);
 
 /// Streams that are looked at where they stand: all that a viewer of one publisher has.
@@ -83,7 +84,7 @@ impl Downstream {
             ears: 0,
             credit: Credit::default(),
             session,
-            round_trip: ROUND_TRIP_GUESS,
+            round_trip: None,
             others: Others::default(),
         };
         downstream.begin(carried, random);
@@ -284,8 +285,8 @@ impl Downstream {
         let stream = self.streams.get_mut(at)?;
         stream.note_report(report);
         let sample = stream.round_trip(now, report)?;
-        self.round_trip = (self.round_trip * 7 + sample) / 8;
-        Some(self.round_trip)
+        self.round_trip = Some(self.round_trip.map_or(sample, |known| (known * 7 + sample) / 8));
+        self.round_trip
     }
 
     /// Whether any stream's packets are numbered on the transport.

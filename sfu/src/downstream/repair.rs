@@ -10,7 +10,7 @@ use std::time::Duration;
 use tidewire_core::count::{Counter, Discard, Tally};
 use tidewire_core::machine::Egress;
 
-use super::{Downstream, Way};
+use super::{Downstream, ROUND_TRIP_GUESS, Way};
 use crate::upstream::Upstream;
 
 /// Below this a repeated request is the network's doubling, whatever the round trip.
@@ -51,7 +51,8 @@ impl Downstream {
         // A stream that came after has other packets under these numbers.
         let track = upstream.tracks.get(usize::from(leg.track)).filter(|track| track.epoch == leg.epoch);
         let packet = track.and_then(|track| track.ring.get(incoming)).ok_or(Discard::RepairGone)?;
-        if !stream.recent.admit(way.now, sequence, REPEAT_MIN.max(self.round_trip)) {
+        let round_trip = self.round_trip.unwrap_or(ROUND_TRIP_GUESS);
+        if !stream.recent.admit(way.now, sequence, REPEAT_MIN.max(round_trip)) {
             return Err(Discard::RepairTooSoon);
         }
         let numbered = stream.number(&leg, &packet, outgoing)?;

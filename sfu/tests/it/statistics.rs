@@ -16,7 +16,10 @@ const END: Instant = Instant::from_millis(600_000);
 
 /// One publisher and one viewer, a second after they began.
 fn running_call(loss: u64) -> Call {
-    let link = Link { loss, doubling: 0, delay: Duration::from_millis(20), jitter: Duration::ZERO };
+    running_call_over(Link { loss, doubling: 0, delay: Duration::from_millis(20), jitter: Duration::ZERO })
+}
+
+fn running_call_over(link: Link) -> Call {
     let mut call = Call::new(3, link);
     call.publish("sea", Wishes::default(), END);
     call.watch("sea", Wishes::default());
@@ -99,4 +102,15 @@ fn loss_is_seen_from_both_ends_and_costs_the_network_more_than_the_media() {
     let last = downstream.last().unwrap();
     assert!(video(last).repaired > 20, "{last:?}");
     assert!((30..80).contains(&last.round_trip_ms.unwrap()), "{last:?}");
+}
+
+#[test]
+fn a_round_trip_is_what_was_measured_from_the_first_report_on() {
+    let delay = Duration::from_millis(150);
+    let mut call = running_call_over(Link { loss: 0, doubling: 0, delay, jitter: Duration::ZERO });
+    let viewer = call.world.actors[1].connection;
+    observe(&mut call, viewer, 10);
+    let told = told(&mut call, viewer, Duration::from_secs(10));
+    let round_trips: Vec<u32> = told.iter().filter_map(|one| one.round_trip_ms).collect();
+    assert!(round_trips.len() > 5 && round_trips.iter().all(|ms| (299..310).contains(ms)), "{round_trips:?}");
 }
