@@ -278,6 +278,12 @@ export interface PublishOptions {
   /** Of video, all its encodings together, in bits a second. */
   maxBitrate?: number;
   /**
+   * Whether each packet of sound carries the one before it as well (Opus in RED), where the browser can: Chromium does. A viewer
+   * then hears nothing of a packet that is lost, without waiting for it to be sent again. It doubles what sound takes, for
+   * every viewer whose browser knows the format; so it is not done unless it is asked for.
+   */
+  redundancy?: boolean;
+  /**
    * Whether the video is sent in several sizes, so that each viewer gets one that fits. By default a camera is: in three
    * from 960 x 540 pixels on (`q`, `h`, `f`: a quarter, half and all of the width), in two from 480 x 270 on (`h`, `f`);
    * of smaller pictures Chromium would leave out the largest. A screen is not, since what is small of it cannot be read.

@@ -122,10 +122,10 @@ export class Upstream extends Connection {
   }
 
   #add(peer, track) {
-    const { codecs = [] } = this.#options;
+    const { codecs = [], redundancy } = this.#options;
     const init = { direction: "sendonly", streams: [this.#media.stream] };
     const transceiver = track.kind === "video" ? this.#addVideo(peer, track, init) : peer.addTransceiver(track, init);
-    prefer(transceiver, track.kind, codecs);
+    prefer(transceiver, track.kind, redundancy && track.kind === "audio" ? ["red", ...codecs] : codecs);
     this.#senders[track.kind] = transceiver.sender;
   }
 
