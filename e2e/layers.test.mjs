@@ -1,32 +1,15 @@
 // A viewer goes from one layer to another and back while another one does not, and sees as much of it.
 
-import assert from "node:assert/strict";
 import { after, afterEach, before, describe, test } from "node:test";
 
 import { Browser } from "./lib/browser.mjs";
 import { Firefox } from "./lib/firefox.mjs";
-import { newChannel } from "./lib/guest.mjs";
 import { Server } from "./lib/server.mjs";
-import { Watcher } from "./lib/watcher.mjs";
-import { until } from "./lib/until.mjs";
+import { byEncoding, simulcast, switched } from "./lib/switching.mjs";
 
-/** Switches each way, and the time that each has. */
-const SWITCHES = 20;
-const EVERY_MS = 2_000;
-/** What is wanted is there within this; a busy machine now and then takes longer over one. */
-const FOLLOWS_MS = 1_000;
-const LATE_MAX = 2;
-
-/** Given as sizes: Chromium would leave out some of a small picture's encodings that are given as scales. */
-const sized = [["q", 80], ["h", 160], ["f", 320]].map(([rid, width]) => ({
-  rid,
-  scaleResolutionDownTo: { maxWidth: width, maxHeight: (width * 9) / 16 },
-}));
 /** Firefox takes scales, and as many as it is given. */
 const scaled = [["q", 4], ["h", 2], ["f", 1]].map(([rid, scaleResolutionDownBy]) => ({ rid, scaleResolutionDownBy }));
-const simulcast = (codec, encodings = sized) => ({ width: 320, height: 180, codecs: [codec], simulcast: encodings });
 const svc = (codec) => ({ width: 480, height: 270, codecs: [codec], scalabilityMode: "L2T3_KEY" });
-const byEncoding = [{ wish: { encoding: "q" }, isThere: "narrow" }, { wish: { encoding: "f" }, isThere: "wide" }];
 const bySpatial = [{ wish: { spatial: 0 }, isThere: "narrow" }, { wish: { spatial: 1 }, isThere: "wide" }];
 
 let chromium;
@@ -66,53 +49,3 @@ describe("Firefox with Chromium", () => {
       switched(context, server, chromium, firefox, [["VP8-to-Firefox", simulcast("VP8"), byEncoding]]),
     ]));
 });
-
-/** One page publishes it all, one switches, one beside it does not. `plans`: name, how it is published, between what. */
-async function switched(context, server, from, to, plans) {
-  const names = plans.map(([name]) => name);
-  const channel = newChannel();
-  const publisher = await Watcher.enter(await from.tab(), server, channel, "publisher");
-  for (const [name, options] of plans) await publisher.call("publish", name, options);
-  const [viewer, control] = await Promise.all(["viewer", "control"].map(async (user) => Watcher.enter(await to.tab(), server, channel, user)));
-  for (const watcher of [viewer, control]) for (const name of names) await watcher.call("watch", name);
-  await Promise.all([viewer, control].map((watcher) => watcher.sees(names)));
-  await until("the largest pictures", async () => Object.values(await control.call("received")).every(({ width }) => width > 240), 40_000);
-  const before = await counted(publisher, viewer, control);
-  const took = await Promise.all(plans.map(([name, , between]) => viewer.call("alternate", name, between, SWITCHES, EVERY_MS)));
-  const now = await counted(publisher, viewer, control);
-  const outcomes = names.map((name, at) => [name, took[at], growth(before, now, name)]);
-  for (const outcome of outcomes) report(context, ...outcome);
-  for (const outcome of outcomes) judge(...outcome);
-  assert.deepEqual([...from.faults(), ...to.faults()], []);
-}
-
-async function counted(publisher, viewer, control) {
-  const [sent, seen, beside] = await Promise.all([publisher.call("sent"), viewer.call("received"), control.call("received")]);
-  return { sent, seen, beside };
-}
-
-/** Of simulcast, what was sent of the encoding that was sent most. */
-function growth(before, now, name) {
-  const sent = Object.keys(now.sent[name]).map((rid) => now.sent[name][rid].frames - before.sent[name][rid].frames);
-  const grown = (of) => ({ decoded: now[of][name].frames - before[of][name].frames, freezes: frozen(before[of][name], now[of][name]) });
-  return { sent: Math.max(...sent), ...grown("seen"), control: grown("beside") };
-}
-
-/** Null where the browser does not tell. */
-function frozen(before, now) {
-  return now.freezes === null ? null : now.freezes - before.freezes;
-}
-
-function report(context, name, took, { sent, decoded, freezes, control }) {
-  const sorted = took.filter((ms) => ms !== null).sort((a, b) => a - b);
-  const median = sorted[Math.floor(sorted.length / 2)] ?? NaN;
-  context.diagnostic(`${name}: there after ${median.toFixed(0)} ms, at most ${(sorted.at(-1) ?? NaN).toFixed(0)} ms, ${took.length - sorted.length} of ${took.length} not in time`);
-  context.diagnostic(`${name}: decoded ${decoded} of ${sent} sent, ${freezes ?? "untold"} freezes; beside it ${control.decoded}, ${control.freezes ?? "untold"} freezes`);
-}
-
-function judge(name, took, { sent, decoded, freezes, control }) {
-  const late = took.filter((ms) => ms === null || ms > FOLLOWS_MS);
-  assert.ok(late.length <= LATE_MAX, `${name}: too late after ${late} ms`);
-  assert.ok(decoded >= 0.8 * sent && sent > SWITCHES * 10, `${name}: decoded ${decoded} of ${sent}`);
-  assert.ok((freezes ?? 0) <= (control.freezes ?? 0) + 1, `${name}: ${freezes} freezes, ${control.freezes} without switching`);
-}
