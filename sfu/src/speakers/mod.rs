@@ -31,6 +31,12 @@ use crate::upstream::TrackKey;
 /// Whoever was silent for so long does not speak any longer: more than a pause for breath.
 const SILENT_AFTER: Duration = Duration::from_millis(1000);
 
+/// While anybody speaks it is asked again at least this often. A deadline that comes so late says that this shard stood still, and
+/// perhaps the whole machine with whoever speaks: what was not heard meanwhile is no silence. No stop that takes longer than
+/// silence goes unnoticed.
+const ASKED_EVERY: Duration = Duration::from_millis(400);
+const STOOD_STILL: Duration = Duration::from_millis(200);
+
 /// The active speaker's pause in which another takes its place: more than between two words.
 const GIVES_WAY_AFTER: Duration = Duration::from_millis(400);
 
@@ -58,6 +64,8 @@ pub(crate) struct Speakers {
     speaking: Speaking,
     /// Since when the active speaker is that.
     active_since: Instant,
+    /// Until then nobody is taken to be silent.
+    trusted_until: Instant,
     told: Speaking,
     told_at: Option<Instant>,
     loudest: Loudest,
@@ -91,11 +99,18 @@ impl Speakers {
         self.loudest.admit(now, track, &self.voices, places, is_newest)
     }
 
-    /// Lets go of whoever has fallen silent.
-    pub(crate) fn handle_timeout(&mut self, now: Instant) {
-        let Self { voices, speaking, .. } = self;
+    /// Lets go of whoever has fallen silent; `due` is when that was to be asked.
+    pub(crate) fn handle_timeout(&mut self, now: Instant, due: Instant) {
+        if now.since(due) >= STOOD_STILL {
+            self.trusted_until = now + SILENT_AFTER;
+        }
+        self.let_go(now);
+    }
+
+    fn let_go(&mut self, now: Instant) {
+        let Self { voices, speaking, trusted_until, .. } = self;
         let before = speaking.first().copied();
-        speaking.retain(|track| voices.get(track).is_some_and(|voice| voice.silent_for(now) < SILENT_AFTER));
+        speaking.retain(|track| voices.get(track).is_some_and(|voice| silent_at(voice, *trusted_until) > now));
         if speaking.first().copied() != before {
             self.active_since = now;
         }
@@ -112,19 +127,20 @@ impl Speakers {
     }
 
     /// When to ask again, if nothing is heard before. What is armed already comes in time: silences only move away.
-    pub(crate) fn deadline(&self) -> Option<Instant> {
+    pub(crate) fn deadline(&self, now: Instant) -> Option<Instant> {
         if self.armed.is_some() && self.speaking == self.told {
             return None;
         }
-        let silent_at = |track: &TrackKey| Some(self.voices.get(track)?.loud_at() + SILENT_AFTER);
-        self.speaking.iter().filter_map(silent_at).chain(self.tell_at()).min()
+        let silent_at = |track: &TrackKey| Some(silent_at(self.voices.get(track)?, self.trusted_until));
+        let soonest = self.speaking.iter().filter_map(silent_at).chain(self.tell_at()).min()?;
+        Some(soonest.min(now + ASKED_EVERY))
     }
 
     /// A track is gone.
     pub(crate) fn forget(&mut self, now: Instant, track: TrackKey) {
         if self.voices.remove(&track).is_some() {
             self.loudest.forget(track);
-            self.handle_timeout(now);
+            self.let_go(now);
         }
     }
 
@@ -168,6 +184,11 @@ impl Speakers {
         let waits = self.told_at.filter(|_| self.speaking.first() == self.told.first());
         Some(waits.map_or(Instant::ORIGIN, |at| at + TOLD_EVERY))
     }
+}
+
+/// When whoever speaks is taken to be silent if nothing loud comes.
+fn silent_at(voice: &Voice, trusted_until: Instant) -> Instant {
+    (voice.loud_at() + SILENT_AFTER).max(trusted_until)
 }
 
 #[cfg(test)]

@@ -37,11 +37,14 @@ impl Scene {
             heard.extend((admission != Admission::Unheard).then_some(at));
         }
         self.heard.push(heard);
-        if self.speakers.deadline().is_some_and(|at| at <= self.now) {
-            self.speakers.handle_timeout(self.now);
+        if let Some(due) = self.speakers.armed.take_if(|due| *due <= self.now) {
+            self.speakers.handle_timeout(self.now, due);
         }
         let told = self.speakers.poll(self.now).map(|told| told.iter().map(|one| one.upstream() as usize).collect());
         self.told.extend(told.map(|told| (self.now.nanos() / 1_000_000, told)));
+        let next = self.speakers.deadline(self.now);
+        let armed = &mut self.speakers.armed;
+        *armed = armed.iter().copied().chain(next).min();
     }
 
     fn play(&mut self, steps: usize, mut level: impl FnMut(usize) -> Vec<u8>) {
@@ -191,6 +194,21 @@ fn a_mute_and_packets_that_stop_end_speech_after_a_second() {
 }
 
 #[test]
+fn a_machine_that_stands_still_silences_nobody_who_goes_on() {
+    for stood_still_ms in (700..1_500).step_by(50).chain([60_000]) {
+        let mut scene = Scene::new(0);
+        scene.play(50, |_| vec![30, 30]);
+        scene.now += Duration::from_millis(stood_still_ms);
+        // Nothing has come yet when the shard wakes.
+        scene.play(30, |_| vec![NONE, NONE]);
+        scene.play(100, |_| vec![30, NONE]);
+        let told: Vec<_> = scene.told.iter().map(|(_, told)| told.clone()).collect();
+        assert_eq!(told.last(), Some(&vec![0]), "{stood_still_ms} ms: {told:?}");
+        assert!(!told.contains(&Vec::new()), "{stood_still_ms} ms: {told:?}");
+    }
+}
+
+#[test]
 fn pauses_in_discontinuous_speech_do_not_end_it() {
     let mut scene = Scene::new(0);
     // A comfort noise packet every 400 ms (RFC 7587 3.1.3 has them) in a pause of 800 ms.
@@ -211,7 +229,7 @@ fn a_speaker_who_leaves_is_told_of_at_once() {
     scene.speakers.forget(scene.now, track(1));
     scene.play(1, |_| vec![NONE, NONE]);
     assert!(scene.told.last().unwrap().1.is_empty());
-    assert_eq!(scene.speakers.deadline(), None);
+    assert_eq!(scene.speakers.deadline(scene.now), None);
 }
 
 #[test]

@@ -52,7 +52,7 @@ impl SessionTable {
             return;
         };
         session.speakers.armed = None;
-        session.speakers.handle_timeout(now);
+        session.speakers.handle_timeout(now, at);
         self.tell_speakers(now, id);
     }
 
@@ -70,7 +70,7 @@ impl SessionTable {
             self.notices.push(Event::Speakers { session: id, speakers });
         }
         let speakers = &mut session.speakers;
-        if let Some(at) = speakers.deadline() {
+        if let Some(at) = speakers.deadline(now) {
             self.silences.arm(id, at, &mut speakers.armed);
         }
     }
