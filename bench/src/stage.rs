@@ -19,7 +19,7 @@ use tidewire_core::srtp::{Inbound, Outbound};
 use tidewire_core::time::Instant;
 use tidewire_core::trains::Trains;
 use tidewire_sfu::{
-    Carried, Command, OpenDownstream, OpenUpstream, PublicationId, SessionId, SessionTable, TableConfig,
+    Carried, Command, OpenDownstream, OpenUpstream, PublicationId, SessionId, SessionTable, TableConfig, Tells,
 };
 
 use crate::client::{
@@ -235,6 +235,7 @@ fn open_downstream(session: SessionId, viewer: u16) -> impl Fn(Credentials) -> C
             remote,
             fingerprint,
             streams: media.into_iter().map(carried).collect(),
+            tells: Tells::Layers,
         }))
     }
 }

@@ -89,6 +89,16 @@ pub struct OpenDownstream {
     pub remote: Credentials,
     pub fingerprint: Fingerprint,
     pub streams: Vec<Carried>,
+    pub tells: Tells,
+}
+
+/// What a viewer's protocol tells it of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tells {
+    /// The layers that it gets.
+    Layers,
+    /// WHEP has no word for any of it.
+    Nothing,
 }
 
 /// One stream of a downstream: what it is of, and the section it is sent in. Several of one kind and publication carry that

@@ -33,7 +33,7 @@ mod timers;
 mod upstream;
 mod waiting;
 
-pub use command::{Carried, Command, Event, OpenDownstream, OpenUpstream, PublicationId, SessionId};
+pub use command::{Carried, Command, Event, OpenDownstream, OpenUpstream, PublicationId, SessionId, Tells};
 pub use control::{Control, Entropy, Handled, ShardPlan};
 pub use delivery::Delivery;
 pub use departures::Arrived;

@@ -12,7 +12,7 @@ use tidewire_core::negotiate::{Local, offer_downstream};
 use super::offering::{Change, NotTaken, Offering, Stage, Taken};
 use super::ssrcs::Ssrcs;
 use super::{Control, Entry, Handled, Purpose, cname, mismatch, random, unknown};
-use crate::command::{Command, OpenDownstream};
+use crate::command::{Command, OpenDownstream, Tells};
 
 impl Control {
     pub(super) fn offer_downstream(
@@ -122,7 +122,8 @@ fn commands(connection: ConnectionId, offering: &Offering, taken: Taken) -> Vec<
     match stage {
         Stage::Opens => {
             let session = offering.session;
-            let open = OpenDownstream { connection, session, local, remote, fingerprint, streams: begun };
+            let (streams, tells) = (begun, Tells::Layers);
+            let open = OpenDownstream { connection, session, local, remote, fingerprint, streams, tells };
             return vec![Command::OpenDownstream(Box::new(open))];
         }
         Stage::Restarts => commands.push(Command::Restart { connection, local, remote }),

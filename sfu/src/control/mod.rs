@@ -28,7 +28,7 @@ use self::channels::{Channels, Published};
 use self::offering::Offering;
 use self::slots::ShardSlots;
 use self::ssrcs::Ssrcs;
-use crate::command::{Carried, Command, OpenDownstream, OpenUpstream};
+use crate::command::{Carried, Command, OpenDownstream, OpenUpstream, Tells};
 
 /// A source of randomness fit for passwords.
 pub type Entropy = Box<dyn FnMut(&mut [u8]) + Send>;
@@ -253,6 +253,7 @@ impl Control {
                 .into_iter()
                 .map(|media| Carried { publication, cname, media, wish: Wish::default() })
                 .collect(),
+            tells: Tells::Nothing,
         }));
         Ok(Opened { answer, commands: vec![open] })
     }

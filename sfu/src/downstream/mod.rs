@@ -40,7 +40,7 @@ use self::others::Others;
 use self::stream::Source;
 pub(crate) use self::stream::Stream;
 pub(crate) use self::trail::BYTES as TRAIL_BYTES;
-use crate::command::{Carried, PublicationId, SessionId};
+use crate::command::{Carried, PublicationId, SessionId, Tells};
 use crate::departures::Departures;
 use crate::upstream::{SenderReport, TrackKey, Upstream};
 
@@ -66,6 +66,7 @@ pub(crate) struct Downstream {
     /// As reports tell it, smoothed; none until the first has come.
     round_trip: Option<Duration>,
     others: Others,
+    tells: Tells,
 }
 
 /// What a viewer's round trip is taken for until its reports tell.
@@ -78,7 +79,7 @@ const FRONT_LEN: usize = 2;
 const GOODBYES_MAX: usize = 16;
 
 impl Downstream {
-    pub(crate) fn new(session: SessionId, carried: Vec<Carried>, random: &mut Seeded) -> Self {
+    pub(crate) fn new(session: SessionId, carried: Vec<Carried>, tells: Tells, random: &mut Seeded) -> Self {
         let mut downstream = Self {
             streams: Vec::with_capacity(carried.len()),
             ears: 0,
@@ -86,6 +87,7 @@ impl Downstream {
             session,
             round_trip: None,
             others: Others::default(),
+            tells,
         };
         downstream.begin(carried, random);
         downstream
@@ -163,9 +165,13 @@ impl Downstream {
         wanted
     }
 
-    /// The upstreams of its videos, each once. Beyond these few, each is told of when it is reviewed.
-    pub(crate) fn upstreams(&self) -> ArrayVec<u32, UPSTREAMS_TOLD_MAX> {
+    /// The upstreams of whose layers the viewer is told: those of its videos, each once. Beyond these few, each is told of when
+    /// it is reviewed.
+    pub(crate) fn told_of(&self) -> ArrayVec<u32, UPSTREAMS_TOLD_MAX> {
         let mut upstreams = ArrayVec::new();
+        if self.tells == Tells::Nothing {
+            return upstreams;
+        }
         for source in self.streams.iter().filter(|one| one.kind == Kind::Video).filter_map(Stream::source) {
             if !upstreams.contains(&source.upstream) && upstreams.try_push(source.upstream).is_err() {
                 break;

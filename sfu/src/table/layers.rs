@@ -88,7 +88,7 @@ impl SessionTable {
     pub(super) fn tell_layers(&mut self, now: Instant, viewer: u32) {
         let Some(connection) = self.connections.at_mut(viewer) else { return };
         let Role::Downstream(downstream) = &mut connection.role else { return };
-        for publisher in downstream.upstreams() {
+        for publisher in downstream.told_of() {
             let Some(upstream) = self.upstreams.at(publisher) else { continue };
             if let Some((publication, layer, reason)) = downstream.tell(now, publisher, upstream) {
                 self.notices.push(Event::Switched { connection: connection.id, publication, layer, reason });

@@ -40,7 +40,7 @@ impl SessionTable {
 
     pub(super) fn open_downstream(&mut self, now: Instant, open: OpenDownstream) {
         let publications = publications(&open.streams);
-        let downstream = Downstream::new(open.session, open.streams, &mut self.random);
+        let downstream = Downstream::new(open.session, open.streams, open.tells, &mut self.random);
         let role = Role::Downstream(Box::new(downstream));
         if self.open(now, open.connection, (open.local, open.remote), open.fingerprint, role) {
             self.deliveries.put(open.connection.slot, Delivery::default());

@@ -114,3 +114,14 @@ fn a_round_trip_is_what_was_measured_from_the_first_report_on() {
     let round_trips: Vec<u32> = told.iter().filter_map(|one| one.round_trip_ms).collect();
     assert!(round_trips.len() > 5 && round_trips.iter().all(|ms| (299..310).contains(ms)), "{round_trips:?}");
 }
+
+#[test]
+fn a_viewer_by_whep_is_told_nothing_of_layers() {
+    let mut call = running_call(0);
+    let end = call.world.now + Duration::from_secs(3);
+    call.watch("sea", Wishes::default());
+    call.world.run_until(end);
+    let switched = |event: &&Event| matches!(event, Event::Switched { .. });
+    assert_eq!(call.world.events.iter().filter(switched).count(), 0);
+    assert!(call.world.events.iter().any(|event| matches!(event, Event::Connected { .. })));
+}
