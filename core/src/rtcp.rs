@@ -67,8 +67,10 @@ pub enum Packet<'a> {
     Goodbye {
         ssrc: Option<u32>,
     },
-    /// How long the other end has held reference times of ours (RFC 3611 4.5).
-    Answers {
+    /// The other end's own time (RFC 3611 4.4), and how long it has held times that it was told (RFC 3611 4.5).
+    Times {
+        ssrc: u32,
+        reference: Option<Ntp>,
         answers: Answers<'a>,
     },
     /// A packet that is not acted on.
@@ -229,7 +231,7 @@ fn read(packet: &[u8]) -> Option<Packet<'_>> {
         PAYLOAD_FEEDBACK if count == APPLICATION && packet.get(12..16)? == ESTIMATE => {
             Some(Packet::Estimate { bits_per_second: estimate(word(packet, 16)?)? })
         }
-        EXTENDED_REPORT => Some(Packet::Answers { answers: extended::answers(packet)? }),
+        EXTENDED_REPORT => extended::read(packet),
         GOODBYE => Some(Packet::Goodbye { ssrc: word(packet, 4) }),
         _ => Some(Packet::Other),
     }

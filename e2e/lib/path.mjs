@@ -14,6 +14,7 @@ export class Path {
   #serverPort;
   #delay_ms;
   #isLost;
+  #isOpen = true;
   /** Packets of media that went down, and those that were lost of them. */
   carried = 0;
   lost = 0;
@@ -32,7 +33,9 @@ export class Path {
     return path;
   }
 
+  /** What is under way gets lost. */
   stop() {
+    this.#isOpen = false;
     for (const socket of [this.#near, ...this.#clients.values()]) socket.close();
   }
 
@@ -61,7 +64,7 @@ export class Path {
 
   #later(act) {
     if (this.#delay_ms === 0) act();
-    else setTimeout(act, this.#delay_ms);
+    else setTimeout(() => this.#isOpen && act(), this.#delay_ms);
   }
 }
 

@@ -60,6 +60,12 @@ const layers = {
 
   observed: () => layers.roundTrips,
 
+  /** The round trip as the browser finds out that only receives video, in milliseconds; none where it does not. */
+  async ownRoundTrip() {
+    const stats = [...(await layers.channels[0].downstream.peer.getStats()).values()];
+    return 1_000 * stats.find(({ type, kind }) => type === "remote-outbound-rtp" && kind === "video")?.roundTripTime || null;
+  },
+
   /**
    * Asks for one, then for the other, so many times each. Of each switch, how long it took until the picture was as wide as
    * that; null where it was not before the next.

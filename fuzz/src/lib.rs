@@ -152,7 +152,7 @@ pub fn rtcp(data: &[u8]) {
             }
             rtcp::Packet::Nack { lost, .. } => assert!(lost.count() <= 17 * data.len()),
             rtcp::Packet::FullIntra { requests } => assert!(requests.count() <= data.len()),
-            rtcp::Packet::Answers { answers } => assert!(answers.count() <= data.len()),
+            rtcp::Packet::Times { answers, .. } => assert!(answers.count() <= data.len()),
             rtcp::Packet::TransportWide(feedback) => {
                 let (received, lost) = (feedback.received(), feedback.lost());
                 assert_eq!(feedback.statuses().count(), usize::from(received) + usize::from(lost));

@@ -89,6 +89,9 @@ impl Body {
     fn of(kind: Kind) -> Self {
         let (mut body, mut ids) = (Sdp(String::new()), Sdp(String::new()));
         let formats: Vec<Format> = formats(kind).collect();
+        // A receiver that tells its time is answered, and knows how long to wait before it asks for a packet again. Chromium takes
+        // this as leave to tell it, and does not mind that nobody answers for it.
+        body.line(format_args!("a=rtcp-fb:* rrtr"));
         formats.iter().for_each(|format| body.format(format));
         ids.extension_ids(&extensions(kind));
         let numbers = formats.iter().flat_map(|format| [Some(format.payload_type), format.rtx]).flatten();

@@ -82,7 +82,7 @@ proptest! {
                         prop_assert_eq!(statuses.len(), usize::from(feedback.status_count));
                     }
                     Packet::PictureLoss { .. } | Packet::Estimate { .. } | Packet::Goodbye { .. } | Packet::Other => {}
-                    Packet::Answers { answers } => assert!(answers.count() < bytes.len()),
+                    Packet::Times { answers, .. } => assert!(answers.count() < bytes.len()),
                 }
             }
         }

@@ -162,7 +162,7 @@ impl Publisher {
                 | Packet::FullIntra { .. }
                 | Packet::TransportWide(_)
                 | Packet::Estimate { .. }
-                | Packet::Answers { .. }
+                | Packet::Times { .. }
                 | Packet::Goodbye { .. }
                 | Packet::Other => {}
             }

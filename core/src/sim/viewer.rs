@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::peer::{Heard, Peer};
 use super::publisher::Content;
 use crate::gaps::{Arrival, Gaps};
-use crate::rtcp::{self, Packet, Report, Writer};
+use crate::rtcp::{self, Held, Packet, Report, Writer};
 use crate::rtp::{self, Header};
 use crate::time::{Instant, Ntp};
 
@@ -43,6 +43,8 @@ pub struct Viewer {
     /// Payloads with a byte that is not the publisher's.
     pub damaged: u64,
     pub goodbyes: u64,
+    /// What was said of reference times that this viewer told.
+    pub answers: Vec<Held>,
     /// SSRCs of streams that are expected no longer.
     ended: Vec<u32>,
 }
@@ -59,6 +61,7 @@ impl Viewer {
             useless: 0,
             damaged: 0,
             goodbyes: 0,
+            answers: Vec::new(),
             ended: Vec::new(),
         }
     }
@@ -168,13 +171,13 @@ impl Viewer {
                     }
                 }
                 Packet::Goodbye { .. } => self.goodbyes += 1,
+                Packet::Times { answers, .. } => self.answers.extend(answers),
                 Packet::ReceiverReport { .. }
                 | Packet::Nack { .. }
                 | Packet::PictureLoss { .. }
                 | Packet::FullIntra { .. }
                 | Packet::TransportWide(_)
                 | Packet::Estimate { .. }
-                | Packet::Answers { .. }
                 | Packet::Other => {}
             }
         }

@@ -19,6 +19,7 @@ mod credit;
 mod recent;
 mod red;
 mod repair;
+mod times;
 
 use std::time::Duration;
 
@@ -33,12 +34,13 @@ use tidewire_core::rebuild::Form;
 use tidewire_core::ring::Stored;
 use tidewire_core::rtcp::{Report, Writer};
 use tidewire_core::srtp::Outbound;
-use tidewire_core::time::Instant;
+use tidewire_core::time::{Instant, Ntp};
 
 use self::credit::Credit;
 use self::others::Others;
 use self::stream::Source;
 pub(crate) use self::stream::Stream;
+use self::times::Times;
 pub(crate) use self::trail::BYTES as TRAIL_BYTES;
 use crate::command::{Carried, PublicationId, SessionId, Tells};
 use crate::departures::Departures;
@@ -66,6 +68,7 @@ pub(crate) struct Downstream {
     /// As reports tell it, smoothed; none until the first has come.
     round_trip: Option<Duration>,
     others: Others,
+    times: Times,
     tells: Tells,
 }
 
@@ -87,6 +90,7 @@ impl Downstream {
             session,
             round_trip: None,
             others: Others::default(),
+            times: Times::default(),
             tells,
         };
         downstream.begin(carried, random);
@@ -247,10 +251,11 @@ impl Downstream {
     pub(crate) fn report<E: Egress>(&mut self, key: TrackKey, report: &SenderReport, way: &mut Way<'_, E>) -> bool {
         let Some(stream) = self.stream_of(key).filter(|stream| stream.heard() == Some(key)) else { return false };
         let Some(info) = stream.translate(way.now, report) else { return false };
-        let (ssrc, cname) = (stream.ssrc(), &stream.carried.cname);
+        let (ssrc, cname, now) = (stream.ssrc(), stream.carried.cname, way.now);
         way.send_rtcp(|writer| {
             writer.sender_report(ssrc, &info);
-            writer.canonical_name(ssrc, cname);
+            writer.canonical_name(ssrc, &cname);
+            self.times.answer(now, ssrc, writer);
         })
     }
 
@@ -293,6 +298,11 @@ impl Downstream {
         let sample = stream.round_trip(now, report)?;
         self.round_trip = Some(self.round_trip.map_or(sample, |known| (known * 7 + sample) / 8));
         self.round_trip
+    }
+
+    /// Notes a viewer's own time, to be answered.
+    pub(crate) fn note_time(&mut self, now: Instant, ssrc: u32, time: Ntp) {
+        self.times.note(now, ssrc, time);
     }
 
     /// Whether any stream's packets are numbered on the transport.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use tidewire_core::count::{Counter, Discard};
 use tidewire_core::machine::{Datagram, Egress};
 use tidewire_core::rtcp::{self, Packet, Reports, TransportFeedback};
-use tidewire_core::time::Instant;
+use tidewire_core::time::{Instant, Ntp};
 
 use super::SessionTable;
 use crate::connection::Role;
@@ -68,8 +68,9 @@ impl SessionTable {
                     self.tally.count(Counter::EstimatesReceived);
                 }
             }
-            // A viewer's goodbye says nothing that its consent does not say better.
-            Packet::Goodbye { .. } | Packet::Answers { .. } | Packet::Other => {}
+            Packet::Times { ssrc, reference: Some(reference), .. } => self.note_time(now, slot, *ssrc, *reference),
+            // A viewer's goodbye says nothing that its consent does not say better, and its answers are to nobody.
+            Packet::Goodbye { .. } | Packet::Times { .. } | Packet::Other => {}
         }
     }
 
@@ -81,6 +82,13 @@ impl SessionTable {
         }
         if let Some(fraction_lost) = reports.map(|report| report.fraction_lost).max() {
             delivery.estimate.on_loss_report(fraction_lost);
+        }
+    }
+
+    /// A viewer tells its time: it is answered with the next sender report.
+    fn note_time(&mut self, now: Instant, slot: u32, ssrc: u32, time: Ntp) {
+        if let Some(Role::Downstream(downstream)) = self.connections.at_mut(slot).map(|one| &mut one.role) {
+            downstream.note_time(now, ssrc, time);
         }
     }
 

@@ -274,7 +274,7 @@ impl Upstream {
 
     /// Reads what the publisher reports; returns the track whose sender report is new.
     pub(crate) fn read_rtcp(&mut self, packet: &Packet<'_>, now: Instant) -> Option<u8> {
-        if let Packet::Answers { answers } = packet {
+        if let Packet::Times { answers, .. } = packet {
             self.round_trip = self.round_trip_of(now, answers.clone()).or(self.round_trip);
         }
         let Packet::SenderReport { ssrc, info, .. } = packet else { return None };

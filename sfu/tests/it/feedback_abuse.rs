@@ -143,6 +143,32 @@ fn sender_reports_of_strange_streams_reach_no_viewer() {
     assert_eq!(clocks(&call), before);
 }
 
+/// Whose reference times were answered, and how long each had been held, in milliseconds.
+fn answers(call: &mut Call, actor: usize) -> Vec<(u32, u32, u32)> {
+    let Media::Views(viewer) = &mut call.world.actors[actor].media else { panic!("not a viewer") };
+    viewer.answers.drain(..).map(|held| (held.ssrc, held.reference, (held.delay * 1_000) >> 16)).collect()
+}
+
+#[test]
+fn reference_times_are_answered_with_reports_and_a_storm_of_them_with_no_more() {
+    let mut call = running_call();
+    say(&mut call, VIEWER, |writer| writer.reference_time(7, Ntp(0x1_0002_0000_0000)));
+    say(&mut call, PUBLISHER, |writer| writer.reference_time(7, Ntp(1)));
+    call.run(Duration::from_secs(3));
+    let told = answers(&mut call, VIEWER);
+    assert!(matches!(told[..], [(7, 0x2_0000, 0..2_000)]), "{told:?}");
+    let quiet = sent_to(&mut call, VIEWER, |call| call.run(Duration::from_secs(5)));
+    let storm = sent_to(&mut call, VIEWER, |call| {
+        for round in 0..5_000 {
+            say(call, VIEWER, |writer| writer.reference_time(round, Ntp(1 << 32)));
+        }
+    });
+    // A tenth of what the storm itself took.
+    assert!(storm < quiet + 20_000, "{storm} bytes, {quiet} without");
+    assert!(answers(&mut call, VIEWER).len() < 50);
+    assert_eq!(answers(&mut call, VIEWER + 1), []);
+}
+
 #[test]
 fn estimates_that_lie_starve_nobody_and_open_no_gate() {
     let mut call = running_call();

@@ -129,7 +129,7 @@ impl LayeredPublisher {
                 }
                 Packet::SenderReport { .. }
                 | Packet::TransportWide(_)
-                | Packet::Answers { .. }
+                | Packet::Times { .. }
                 | Packet::Estimate { .. }
                 | Packet::Goodbye { .. }
                 | Packet::Other => {}
