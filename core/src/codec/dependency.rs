@@ -106,20 +106,16 @@ impl Dependency {
 /// What a descriptor says of its packet's frame.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Frame {
-    start: bool,
-    end: bool,
-    key_frame: bool,
+    pub(super) start: bool,
+    pub(super) end: bool,
+    pub(super) key_frame: bool,
     number: u16,
-    spatial: u8,
-    reach: Reach,
+    pub(super) spatial: u8,
+    pub(super) reach: Reach,
     size: Option<(u16, u16)>,
 }
 
 impl Frame {
-    pub(super) const fn is_key_frame(&self) -> bool {
-        self.key_frame
-    }
-
     /// Beside the numbers and the size that the payload has.
     pub(super) fn inspection(&self, payload: Inspection) -> Inspection {
         Inspection {

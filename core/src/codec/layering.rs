@@ -9,7 +9,7 @@
 //! Each codec's machine stands in its file; this one picks. A dependency descriptor that can be read goes before the payload, but
 //! for the numbers, which stand in both.
 
-use super::dependency::Dependency;
+use super::dependency::{self, Dependency};
 use super::{Codec, Inspection, av1, h264, h265, vp8, vp9};
 
 /// Targets of one encoding at most: a set of them is a word. The dependency descriptor allows as many.
@@ -123,7 +123,7 @@ impl Layering {
             let described = self.dependency.is_some() || packet.descriptor.is_some();
             return if described { seen.without_layers() } else { seen };
         };
-        frame.inspection(self.inspect_beside(packet, frame.is_key_frame()))
+        frame.inspection(self.inspect_beside(packet, &frame))
     }
 
     /// The targets that there are, one at least: in the order of the dependency descriptors, else the lowest first and then as they
@@ -168,7 +168,7 @@ impl Layering {
         }
     }
 
-    fn read_descriptor(&mut self, packet: &Packet<'_>) -> Option<super::dependency::Frame> {
+    fn read_descriptor(&mut self, packet: &Packet<'_>) -> Option<dependency::Frame> {
         let descriptor = packet.descriptor?;
         if self.dependency.is_none() {
             self.dependency = Dependency::open(descriptor).map(Box::new);
@@ -176,13 +176,22 @@ impl Layering {
         self.dependency.as_mut()?.read(packet.sequence, descriptor)
     }
 
-    /// What only the payload tells, of a packet whose descriptor was read: its own numbers, and a size that the descriptor may lack.
-    fn inspect_beside(&mut self, packet: &Packet<'_>, key_frame: bool) -> Inspection {
-        match &mut self.described {
-            Described::Vp8(layers) => layers.inspect(packet),
-            Described::Vp9(layers) => layers.inspect(packet),
-            Described::Not { .. } if key_frame => self.inspect_payload(packet),
-            Described::Not { .. } => Inspection::default(),
+    /// What only the payload tells, of a packet whose descriptor was read: its own numbers, and sizes where the descriptors have
+    /// none. What may be encrypted end to end is not asked for a size: of VP8 the whole frame, of AV1 the whole payload, of VP9
+    /// the payload descriptor too.
+    fn inspect_beside(&mut self, packet: &Packet<'_>, frame: &dependency::Frame) -> Inspection {
+        let is_sized = self.dependency.as_ref().is_some_and(|dependency| dependency.size(frame.spatial).is_some());
+        match (&mut self.described, self.codec) {
+            (Described::Vp8(_), _) if is_sized => vp8::numbers(packet.payload).into(),
+            (Described::Vp8(layers), _) => layers.inspect(packet),
+            (Described::Vp9(layers), _) => {
+                let is_opaque = layers.is_opaque_beside(packet.payload, frame);
+                if is_opaque { Inspection::default() } else { layers.inspect(packet) }
+            }
+            (Described::Not { .. }, Codec::H264 | Codec::H265) if frame.key_frame && !is_sized => {
+                self.inspect_payload(packet)
+            }
+            (Described::Not { .. }, _) => Inspection::default(),
         }
     }
 

@@ -98,6 +98,12 @@ impl Default for Inspection {
     }
 }
 
+impl From<Numbers> for Inspection {
+    fn from(numbers: Numbers) -> Self {
+        Self { numbers, ..Self::default() }
+    }
+}
+
 impl Inspection {
     /// Of an encoding without layers.
     const fn start(key_frame: bool, frame_start: bool) -> Self {

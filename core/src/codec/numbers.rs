@@ -32,6 +32,22 @@ pub struct Shift {
 
 impl Numbers {
     pub const NONE: Self = Self { picture: 0, picture_bits: 0, closes: false, tl0: None, frame: None };
+
+    /// Whether these, of a frame in this spatial layer, are of the very picture after the one that ended with `last`. Where frames
+    /// of all encodings are counted together it cannot be told.
+    pub const fn are_of_the_picture_after(&self, last: &Self, spatial: u8) -> bool {
+        if self.picture_bits > 0 && self.picture_bits == last.picture_bits {
+            let mask = u16::MAX >> (u16::BITS - self.picture_bits as u32);
+            return self.picture.wrapping_sub(last.picture) & mask == 1;
+        }
+        match (self.frame, last.frame) {
+            // The frames of its own picture below it are counted too.
+            (Some(own), Some(last)) => {
+                matches!(own.wrapping_sub(last), ahead if ahead > 0 && ahead <= 1 + spatial as u16)
+            }
+            _ => false,
+        }
+    }
 }
 
 impl Shift {
@@ -94,5 +110,22 @@ pub(super) fn shift(payload: &mut [u8], picture: Option<PictureId>, tl0_at: Opti
     }
     if let Some(tl0) = tl0_at.and_then(|at| payload.get_mut(at)) {
         *tl0 = tl0.wrapping_add(by.tl0);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_picture_after_is_told_by_picture_ids_else_by_frames() {
+        let pictures = |picture, picture_bits| Numbers { picture, picture_bits, ..Numbers::NONE };
+        let follows = |one: Numbers, other: Numbers, spatial| other.are_of_the_picture_after(&one, spatial);
+        assert!(follows(pictures(127, 7), pictures(0, 7), 0) && follows(pictures(0x7fff, 15), pictures(0, 15), 2));
+        assert!(!follows(pictures(5, 7), pictures(7, 7), 0) && !follows(pictures(5, 7), pictures(5, 7), 0));
+        assert!(!follows(pictures(127, 7), pictures(128, 15), 0) && !follows(Numbers::NONE, Numbers::NONE, 0));
+        let frames = |frame| Numbers { frame: Some(frame), ..Numbers::NONE };
+        assert!(follows(frames(0xffff), frames(0), 0) && follows(frames(8), frames(10), 1));
+        assert!(!follows(frames(8), frames(10), 0) && !follows(frames(8), frames(8), 2));
     }
 }

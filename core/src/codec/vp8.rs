@@ -73,6 +73,11 @@ impl Layers {
     }
 }
 
+/// What the descriptor counts its frame by.
+pub(super) fn numbers(payload: &[u8]) -> Numbers {
+    Descriptor::read(payload).map_or(Numbers::NONE, |descriptor| descriptor.numbers())
+}
+
 /// Shifts picture id and TL0PICIDX.
 pub(super) fn renumber(payload: &mut [u8], by: Shift) {
     let Some(descriptor) = Descriptor::read(payload) else { return };

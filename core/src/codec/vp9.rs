@@ -8,7 +8,7 @@
 use super::bits::Bits;
 use super::grid::{Grid, Place};
 use super::numbers::{self, PictureId, Shift};
-use super::{Inspection, Numbers, Packet, Reach, Target, Targets};
+use super::{Inspection, Numbers, Packet, Reach, Target, Targets, dependency};
 
 /// The layers of one stream.
 #[derive(Debug)]
@@ -17,11 +17,13 @@ pub(super) struct Layers {
     structure: Structure,
     /// The packet that brought it.
     since: u64,
+    /// Whether payloads are encrypted together with their descriptors.
+    is_opaque: bool,
 }
 
 impl Layers {
     pub(super) fn new() -> Self {
-        Self { grid: Grid::new(), structure: Structure::UNKNOWN, since: 0 }
+        Self { grid: Grid::new(), structure: Structure::UNKNOWN, since: 0, is_opaque: false }
     }
 
     pub(super) fn inspect(&mut self, packet: &Packet<'_>) -> Inspection {
@@ -39,6 +41,17 @@ impl Layers {
             numbers: descriptor.numbers(),
             size: structure.and_then(|structure| structure.size(descriptor.spatial)),
         }
+    }
+
+    /// Whether the payload of a frame that its dependency descriptor tells of says nothing: one that says otherwise is encrypted
+    /// together with its own descriptor. Then so are all others, whatever they look like.
+    pub(super) fn is_opaque_beside(&mut self, payload: &[u8], told: &dependency::Frame) -> bool {
+        let agrees = |own: Descriptor| {
+            (own.frame_start, own.frame_end) == (told.start, told.end)
+                && (!own.is_layered || own.temporal == told.reach.temporal)
+        };
+        self.is_opaque |= !Descriptor::read(payload).is_some_and(agrees);
+        self.is_opaque
     }
 
     pub(super) fn targets(&self) -> &[Target] {
@@ -100,6 +113,8 @@ struct Descriptor {
     for_own_layer: bool,
     /// U: from here on higher temporal layers lean on none of their past.
     switching_up: bool,
+    /// L: the packet names its layers.
+    is_layered: bool,
     spatial: u8,
     temporal: u8,
     /// TL0PICIDX, and where it stands.
@@ -142,6 +157,7 @@ impl Descriptor {
             inter_layer: false,
             for_own_layer: first & NOT_FOR_UPPER != 0,
             switching_up: false,
+            is_layered: first & LAYERS != 0,
             // Without L the frame is the picture's only one.
             spatial: 0,
             temporal: 0,
@@ -174,9 +190,11 @@ impl Descriptor {
         if self.is_key_picture() {
             return part_of;
         }
-        // Where nothing of a layer's past is leaned on, none of its temporal layers can be missing.
-        let fresh = !self.inter_picture || self.switching_up;
-        place.spatial_at() & if fresh { place.temporal_from() } else { place.temporal_at() }
+        // Where nothing of a layer's past is leaned on, nothing can be missing of it, nor of the layers that lean on it in turn.
+        if !self.inter_picture {
+            return part_of;
+        }
+        place.spatial_at() & if self.switching_up { place.temporal_from() } else { place.temporal_at() }
     }
 
     fn decodable_in(&self, place: Place<'_>, part_of: u32) -> u32 {
