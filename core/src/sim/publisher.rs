@@ -85,6 +85,8 @@ struct State {
     next_sequence: u64,
     next_rtx: u64,
     key_frame: bool,
+    /// The number of the last full intra request.
+    heard: Option<u8>,
     sent: BTreeMap<u64, (Fields, Vec<u8>)>,
     count: u32,
 }
@@ -110,6 +112,7 @@ impl Publisher {
             next_sequence: random.below(1 << 15),
             next_rtx: random.below(1 << 15),
             key_frame: true,
+            heard: None,
             sent: BTreeMap::new(),
             count: 0,
         };
@@ -151,21 +154,33 @@ impl Publisher {
                         lost.for_each(|sequence| state.repair(sequence, &mut self.peer));
                     }
                 }
-                Packet::PictureLoss { media } => {
-                    self.key_frame_requests += 1;
-                    for state in self.streams.iter_mut().filter(|state| state.stream.ssrc == media) {
-                        state.key_frame = true;
-                    }
+                Packet::PictureLoss { media } => self.want_key_frame(media),
+                Packet::FullIntra { requests } => {
+                    requests.for_each(|(media, sequence)| self.hear_request(media, sequence));
                 }
                 Packet::SenderReport { .. }
                 | Packet::ReceiverReport { .. }
-                | Packet::FullIntra { .. }
                 | Packet::TransportWide(_)
                 | Packet::Estimate { .. }
                 | Packet::Times { .. }
                 | Packet::Goodbye { .. }
                 | Packet::Other => {}
             }
+        }
+    }
+
+    /// RFC 5104 4.3.1.1: what comes under the same number is the same request.
+    fn hear_request(&mut self, media: u32, sequence: u8) {
+        let Some(state) = self.streams.iter_mut().find(|state| state.stream.ssrc == media) else { return };
+        if state.heard.replace(sequence) != Some(sequence) {
+            self.want_key_frame(media);
+        }
+    }
+
+    fn want_key_frame(&mut self, media: u32) {
+        self.key_frame_requests += 1;
+        for state in self.streams.iter_mut().filter(|state| state.stream.ssrc == media) {
+            state.key_frame = true;
         }
     }
 }

@@ -5,20 +5,21 @@
 //! sent at present, which decode targets it has, their rates and the size of its pictures. It knows no viewers, and what its
 //! payload types mean it is told by its section.
 
+mod feedback;
 mod unread;
 
 use std::time::Duration;
 
 use arrayvec::ArrayVec;
 use tidewire_core::codec::{Codec, Inspection, Kind, Layering, Packet, Reach, TARGETS_MAX, Target, Targets};
-use tidewire_core::count::{Counter, Discard, Tally};
+use tidewire_core::count::Discard;
 use tidewire_core::gaps::{Arrival, Gaps};
 use tidewire_core::id::Rid;
 use tidewire_core::limits::{AUDIO_RING, FURTHER_RING, VIDEO_RING};
 use tidewire_core::negotiate::{Extension, Format};
 use tidewire_core::rebuild;
 use tidewire_core::ring::{Meta, RetransmissionRing};
-use tidewire_core::rtcp::{Report, SenderInfo, Writer};
+use tidewire_core::rtcp::SenderInfo;
 use tidewire_core::rtp::Header;
 use tidewire_core::time::Instant;
 
@@ -80,6 +81,8 @@ pub(crate) struct Track {
     primary: Option<u32>,
     /// The timestamp of the last key frame, by which its other packets are known.
     key_frame_at: Option<u32>,
+    /// When its first packet came, until it is known whether a key frame has to be asked for.
+    beginning: Option<Instant>,
     last_arrival: Instant,
     pub(super) gaps: Gaps,
     pub(super) reception: Reception,
@@ -127,6 +130,7 @@ impl Track {
             ring_len,
             primary: None,
             key_frame_at: None,
+            beginning: None,
             last_arrival: Instant::ORIGIN,
             gaps: Gaps::default(),
             reception: Reception::default(),
@@ -189,6 +193,9 @@ impl Track {
             self.key_frame_at = None;
             self.layering = None;
         }
+        if self.primary != Some(ssrc) {
+            self.beginning = Some(now).filter(|_| self.rid.is_some());
+        }
         self.primary = Some(ssrc);
         true
     }
@@ -212,6 +219,7 @@ impl Track {
         self.traffic.packets += 1;
         self.traffic.bytes += payload.len() as u64;
         self.reception.record(now, index, header.timestamp, format.spec.clock_rate);
+        self.ask_for_beginning(now);
         let taken = self.store(now, section, format, index, header, packet, payload)?;
         let returned = !std::mem::replace(&mut self.is_sent, true);
         Ok(Taken { changed: taken.changed || returned, ..taken })
@@ -241,43 +249,6 @@ impl Track {
         self.frames_missed = self.frames_missed.saturating_add(1);
         let silent = self.frames_missed >= NOT_SENT_AFTER_FRAMES && now.since(self.last_arrival) >= NOT_SENT_AFTER;
         silent && std::mem::replace(&mut self.is_sent, false)
-    }
-
-    pub(super) fn reception_report(&mut self, now: Instant) -> Option<Report> {
-        let last = self.report.map(|report| (report.info.ntp.middle(), report.arrival));
-        self.reception.report(now, self.primary?, last)
-    }
-
-    /// When there is something to tell; never before there is a stream of which it could be told.
-    pub(super) fn deadline(&self) -> Option<Instant> {
-        self.primary?;
-        [self.gaps.deadline(), self.key_frames.deadline()].into_iter().flatten().min()
-    }
-
-    pub(super) fn write_feedback(
-        &mut self,
-        now: Instant,
-        section: &Section,
-        sender: u32,
-        writer: &mut Writer<'_>,
-        tally: &mut Tally,
-    ) {
-        let Some(media) = self.primary else { return };
-        let lost = self.gaps.due(now);
-        // Without NACK negotiated the list is still worked off, so that what is lost is counted as such.
-        if !lost.is_empty() && section.formats.iter().any(|format| format.feedback.nack) {
-            writer.nack(sender, media, &lost);
-            tally.add(Counter::NacksSent, lost.len() as u64);
-        }
-        if let Some(sequence) = self.key_frames.ask(now) {
-            tally.count(Counter::KeyFrameRequestsSent);
-            self.traffic.key_frame_requests += 1;
-            if section.formats.iter().any(|format| format.feedback.pli) {
-                writer.picture_loss(sender, media);
-            } else {
-                writer.full_intra(sender, media, sequence);
-            }
-        }
     }
 
     /// Puts a packet into the ring if it was not there before.

@@ -42,6 +42,8 @@ pub(crate) struct Encoding {
     pub(crate) runs: bool,
     pub(crate) key_frame_wanted: bool,
     pub(crate) key_frame_requests: u64,
+    /// The number of the last request.
+    heard: Option<u8>,
     timestamp_offset: u32,
 }
 
@@ -186,6 +188,7 @@ impl Studio {
                 runs: false,
                 key_frame_wanted: true,
                 key_frame_requests: 0,
+                heard: None,
                 timestamp_offset: 1_000_003 * at as u32,
             })
             .collect();
@@ -419,8 +422,12 @@ impl Studio {
 
     fn hear_wishes(&mut self, datagram: &[u8]) {
         for packet in rtcp::packets(datagram).unwrap() {
-            if let Rtcp::PictureLoss { media } = packet {
-                for encoding in self.encodings.iter_mut().filter(|encoding| encoding.ssrc == media) {
+            let Rtcp::FullIntra { requests } = packet else { continue };
+            for (media, sequence) in requests {
+                let encodings = self.encodings.iter_mut().filter(|encoding| encoding.ssrc == media);
+                // What comes under the same number is the same request.
+                for encoding in encodings.filter(|encoding| encoding.heard != Some(sequence)) {
+                    encoding.heard = Some(sequence);
                     encoding.key_frame_wanted = true;
                     encoding.key_frame_requests += 1;
                 }

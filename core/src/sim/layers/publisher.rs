@@ -52,6 +52,8 @@ struct Sender {
     count: u32,
     /// When key frames were asked for.
     requests: Vec<Instant>,
+    /// The number of the last full intra request.
+    heard: Option<u8>,
 }
 
 /// See the module's description.
@@ -117,7 +119,7 @@ impl LayeredPublisher {
                 }
                 Packet::PictureLoss { media } => self.want_key_frame(now, media),
                 Packet::FullIntra { requests } => {
-                    requests.for_each(|(media, _)| self.want_key_frame(now, media));
+                    requests.for_each(|(media, sequence)| self.hear_request(now, media, sequence));
                 }
                 Packet::ReceiverReport { reports, .. } => {
                     for report in reports {
@@ -162,6 +164,15 @@ impl LayeredPublisher {
         self.senders.iter().map(|sender| sender.requests.as_slice())
     }
 
+    /// RFC 5104 4.3.1.1: what comes under the same number is the same request.
+    fn hear_request(&mut self, now: Instant, media: u32, sequence: u8) {
+        let named = |sender: &&mut Sender| sender.wire.ssrc == media;
+        let Some(sender) = self.senders.iter_mut().find(named) else { return };
+        if sender.heard.replace(sequence) != Some(sequence) {
+            self.want_key_frame(now, media);
+        }
+    }
+
     fn want_key_frame(&mut self, now: Instant, media: u32) {
         if let Some(sender) = self.senders.iter_mut().find(|sender| sender.wire.ssrc == media) {
             sender.requests.push(now);
@@ -184,6 +195,7 @@ impl Sender {
             sent: BTreeMap::new(),
             count: 0,
             requests: Vec::new(),
+            heard: None,
         }
     }
 
