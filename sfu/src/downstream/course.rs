@@ -151,6 +151,12 @@ impl Course {
         self.count(packet.payload.len());
     }
 
+    /// Packets are missing before one of this time that was left out: they may still come, and be of nearly that time.
+    pub(super) fn keep_time(&mut self, incoming: u32, now: Instant) {
+        self.last_at = now;
+        self.last_timestamp = incoming.wrapping_add(self.timestamp_offset);
+    }
+
     #[inline]
     pub(super) fn count(&mut self, payload_len: usize) {
         self.packets = self.packets.wrapping_add(1);

@@ -198,8 +198,9 @@ impl Downstream {
     }
 
     /// The publisher is gone; the streams keep their numbers for the next one.
-    pub(crate) fn detach(&mut self, publication: PublicationId) {
+    pub(crate) fn detach(&mut self, publication: PublicationId, media: &Upstream) {
         for stream in self.streams.iter_mut().filter(|stream| stream.publication() == publication) {
+            stream.hand_over(media);
             stream.unbind();
         }
         self.listen();

@@ -234,7 +234,7 @@ impl Stream {
         let turned = self.turn(packet);
         let is_stuck = self.is_stuck();
         if !packet.meta.reach.part_of.has(self.course.target) {
-            self.leave_out(packet);
+            self.leave_out(packet, way.now);
             return Err(if is_stuck { Discard::AwaitingKeyFrame } else { Discard::LayerDropped });
         }
         let leg = self.leg.ok_or(Discard::BeforeStart)?;
@@ -243,7 +243,7 @@ impl Stream {
         let len = self.seal(&numbered, packet, way)?;
         self.course.note(outgoing, numbered.fields.timestamp, packet, way.now);
         if let Some(trail) = &mut self.trail {
-            trail.note(&packet.meta.numbers, leg.shift);
+            trail.note(&packet.meta, leg.shift);
         }
         let how = match (started, turned, is_stuck) {
             (true, ..) => Forwarded::Started,

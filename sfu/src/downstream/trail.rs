@@ -10,6 +10,7 @@
 use std::collections::VecDeque;
 
 use tidewire_core::codec::{Numbers, Shift};
+use tidewire_core::ring::Meta;
 
 use crate::upstream::TOP;
 
@@ -61,12 +62,14 @@ impl Leg {
 pub(super) struct Trail {
     /// All but the present one.
     past: VecDeque<Leg>,
-    /// The numbers of the last packet that went out in order, as they went out.
+    /// The numbers that are used up, as they went out: of the last packet in order, or of what may still come late.
     picture: Option<u16>,
     tl0: Option<u8>,
     frame: Option<u16>,
     /// The last picture, as it came in, that was closed over.
     closed: Option<u16>,
+    /// The last packet in order, as it came in, if a picture ended with it.
+    ended: Option<Numbers>,
     /// Pictures that passed since another target was wished for.
     pub(super) waited: u8,
 }
@@ -74,7 +77,15 @@ pub(super) struct Trail {
 impl Default for Trail {
     /// With all the memory that it ever needs.
     fn default() -> Self {
-        Self { past: VecDeque::with_capacity(LEGS_MAX), picture: None, tl0: None, frame: None, closed: None, waited: 0 }
+        Self {
+            past: VecDeque::with_capacity(LEGS_MAX),
+            picture: None,
+            tl0: None,
+            frame: None,
+            closed: None,
+            ended: None,
+            waited: 0,
+        }
     }
 }
 
@@ -117,7 +128,36 @@ impl Trail {
     }
 
     /// A packet in order went out, with this shift.
-    pub(super) fn note(&mut self, numbers: &Numbers, shift: Shift) {
+    pub(super) fn note(&mut self, meta: &Meta, shift: Shift) {
+        self.pass(meta);
+        self.keep(&meta.numbers, shift);
+    }
+
+    /// A packet in order passed, whether it went out or was left out.
+    pub(super) fn pass(&mut self, meta: &Meta) {
+        self.ended = meta.marker.then_some(meta.numbers);
+    }
+
+    /// What is missing before a packet that was left out may still come: with numbers up to those of the packet itself, or, where
+    /// that begins its picture, of the one before. `shift` is the one behind it.
+    pub(super) fn reserve(&mut self, meta: &Meta, shift: Shift) {
+        let own = &meta.numbers;
+        let before = u8::from(meta.frame_start);
+        let picture_before = before & u8::from(meta.reach.spatial == 0);
+        // A number that was closed over is less by one already.
+        let picture = own.picture.wrapping_sub(if own.closes { 0 } else { picture_before.into() });
+        let tl0_before = picture_before & u8::from(meta.reach.temporal == 0);
+        let tl0 = own.tl0.map(|tl0| tl0.wrapping_sub(tl0_before));
+        let frame = own.frame.map(|frame| frame.wrapping_sub(before.into()));
+        self.keep(&Numbers { picture, tl0, frame, ..*own }, shift);
+    }
+
+    /// Whether no packet was noted yet: those before were sent without it.
+    pub(super) const fn is_blank(&self) -> bool {
+        self.picture.is_none() && self.tl0.is_none() && self.frame.is_none()
+    }
+
+    fn keep(&mut self, numbers: &Numbers, shift: Shift) {
         if numbers.picture_bits > 0 {
             self.picture = Some(numbers.picture.wrapping_add(shift.picture));
         }
@@ -127,6 +167,11 @@ impl Trail {
         if let Some(frame) = numbers.frame {
             self.frame = Some(frame.wrapping_add(shift.frame));
         }
+    }
+
+    /// Whether nothing but packets of the same picture can be missing before this one.
+    pub(super) fn is_within_next(&self, meta: &Meta) -> bool {
+        self.ended.is_some_and(|last| meta.numbers.are_of_the_picture_after(&last, meta.reach.spatial))
     }
 
     /// The shift after a packet in order was left out. Where a receiver would wait for the picture, each that is left out moves
@@ -188,10 +233,11 @@ mod tests {
             tl0: Some(tl0),
             frame: Some(picture * 2),
         };
-        trail.note(&numbers(40, 7), Shift::NONE);
+        let noted = |picture, tl0| Meta { numbers: numbers(picture, tl0), ..Meta::default() };
+        trail.note(&noted(40, 7), Shift::NONE);
         let once = trail.close_over(&numbers(41, 7), Shift::NONE);
         assert_eq!(trail.close_over(&numbers(41, 7), once), once, "its second packet");
-        trail.note(&numbers(42, 8), once);
+        trail.note(&noted(42, 8), once);
         let shift = trail.go_on(&numbers(900, 200));
         assert_eq!(900_u16.wrapping_add(shift.picture), 42);
         assert_eq!(200_u8.wrapping_add(shift.tl0), 9);

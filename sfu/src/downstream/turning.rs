@@ -5,7 +5,7 @@
 //! picture ids and TL0 indices go on from what was sent. It seals nothing.
 
 use arrayvec::ArrayVec;
-use tidewire_core::codec::{Kind, Shift, Target, Targets};
+use tidewire_core::codec::{Kind, Numbers, Shift, Target, Targets};
 use tidewire_core::count::Discard;
 use tidewire_core::limits::ENCODINGS_MAX;
 use tidewire_core::ring::{Meta, Stored};
@@ -64,14 +64,27 @@ impl Stream {
         }
     }
 
-    /// Notes the numbers of the last packet in order before a pause, where they were not noted on the way: they go on behind it.
+    /// Before a pause: notes the numbers of the last packet in order, where they were not noted on the way, so that they go on
+    /// behind it.
     fn remember(&mut self, upstream: &Upstream) {
-        let Some(leg) = self.leg.filter(|leg| self.course.is_plain && self.course.next > leg.to) else { return };
-        let track = self.heard().and_then(|heard| upstream.track(heard));
-        let last = track.and_then(|track| track.ring.get(leg.incoming(self.course.next - 1)));
-        if let Some(last) = last.filter(|_| self.kind == Kind::Video) {
-            self.trail.get_or_insert_default().note(&last.meta.numbers, leg.shift);
+        if let Some((last, shift)) = self.last_unnoted(upstream) {
+            self.trail.get_or_insert_default().note(&last, shift);
         }
+    }
+
+    /// The same before another publisher takes over. Of what went before nothing can be repaired then, so that without numbers
+    /// there is nothing to note.
+    pub(super) fn hand_over(&mut self, upstream: &Upstream) {
+        if let Some((last, shift)) = self.last_unnoted(upstream).filter(|(last, _)| last.numbers != Numbers::NONE) {
+            self.trail.get_or_insert_default().note(&last, shift);
+        }
+    }
+
+    fn last_unnoted(&self, upstream: &Upstream) -> Option<(Meta, Shift)> {
+        let leg = self.leg.filter(|leg| self.course.is_plain && self.course.next > leg.to)?;
+        let track = self.heard().and_then(|heard| upstream.track(heard))?;
+        let last = track.ring.get(leg.incoming(self.course.next - 1)).filter(|_| self.kind == Kind::Video)?;
+        Some((last.meta, leg.shift))
     }
 
     /// Begins with this packet if it is of a track that has not begun here: video at a key frame, audio at once. Says whether
@@ -118,39 +131,55 @@ impl Stream {
         (self.course.stage, self.course.wished) = (Stage::Running, target);
     }
 
-    /// Turns to the wished target, or to one on the way to it, if this packet begins a picture with which the viewer's decoder
-    /// can follow.
+    /// Turns to the wished target, or to one on the way to it, if with this packet's frame the viewer's decoder can follow.
     pub(super) fn turn(&mut self, packet: &Stored<'_>) -> bool {
-        // Of a frame that is part of the present target the viewer has what came before, or will have: it may be turned within.
-        let starts = packet.meta.frame_start;
-        let is_had = starts || packet.meta.reach.part_of.has(self.course.target);
-        if self.course.wished == self.course.target || !is_had {
+        if self.course.wished == self.course.target {
             return false;
         }
-        let (next, spatial) = (self.next_target(&packet.meta), self.wished_spatial());
-        let outgoing = self.course.outgoing(packet.sequence);
+        let begins_at = self.beginning_of(packet);
+        // Of a frame that is part of the present target the viewer has what came before, or will have: it may be turned within.
+        let is_had = begins_at.is_some() || packet.meta.reach.part_of.has(self.course.target);
+        if !is_had {
+            return false;
+        }
+        let from = begins_at.unwrap_or(packet.sequence);
+        let (next, spatial) = (self.next_target(packet, from), self.wished_spatial());
+        let outgoing = self.course.outgoing(from);
         let trail = self.trail.get_or_insert_default();
         let (Some(leg), Some(target)) = (self.leg, next) else {
-            trail.waited = trail.waited.saturating_add(u8::from(starts));
+            trail.waited = trail.waited.saturating_add(u8::from(begins_at.is_some()));
             return false;
         };
         trail.waited = 0;
         // A step on the way is of the layer that is there already.
         let spatial = if target == self.course.wished { spatial } else { leg.spatial };
-        self.set_out(Leg { from: packet.sequence, to: outgoing, target, spatial, ..leg });
+        self.set_out(Leg { from, to: outgoing, target, spatial, ..leg });
         true
+    }
+
+    /// Where the packet's frame begins, if none of it has passed: with the packet, or with those that are missing before it and
+    /// can only be of its picture. What is missing has its number, and goes out for the target that is turned to.
+    fn beginning_of(&self, packet: &Stored<'_>) -> Option<u64> {
+        let expected = self.course.expected();
+        let is_within_next = || self.trail.as_ref().is_some_and(|trail| trail.is_within_next(&packet.meta));
+        if expected < packet.sequence && is_within_next() {
+            return Some(expected);
+        }
+        packet.meta.frame_start.then_some(packet.sequence)
     }
 
     /// The target that can be turned to with this packet. Temporal layers are climbed one by one where a frame leans on the layer
     /// below: then a step is a frame that the present target has not.
-    fn next_target(&self, meta: &Meta) -> Option<u8> {
+    fn next_target(&self, packet: &Stored<'_>, from: u64) -> Option<u8> {
+        let meta = &packet.meta;
         let (reach, present, wished) = (&meta.reach, self.course.target, self.course.wished);
         if !meta.key_frame && !reach.decodable_in.has(present) {
             return None;
         }
-        // The end of the viewer's picture may have been marked already: it gets no layer above in that.
+        // The end of the viewer's picture may have been marked already, unless it is still missing: it gets no layer above in that.
         let present_spatial = self.leg.map_or(0, |leg| leg.spatial);
-        if reach.spatial > present_spatial && self.wished_spatial() > present_spatial {
+        let is_below_missing = from < packet.sequence;
+        if reach.spatial > present_spatial && self.wished_spatial() > present_spatial && !is_below_missing {
             return None;
         }
         if reach.entry_to.has(wished) {
@@ -168,13 +197,19 @@ impl Stream {
     }
 
     /// Drops a packet in order: what follows takes its number. Those that are missing before it keep theirs.
-    pub(super) fn leave_out(&mut self, packet: &Stored<'_>) {
+    pub(super) fn leave_out(&mut self, packet: &Stored<'_>, now: Instant) {
         let Some(leg) = self.leg else { return };
         let outgoing = self.course.outgoing(packet.sequence);
         let trail = self.trail.get_or_insert_default();
         let shift = trail.close_over(&packet.meta.numbers, leg.shift);
-        // What was missing before it may still come, with numbers up to these.
-        trail.note(&packet.meta.numbers, shift);
+        trail.pass(&packet.meta);
+        let is_behind_missing = self.course.expected() < packet.sequence;
+        if is_behind_missing {
+            self.course.keep_time(packet.meta.timestamp, now);
+        }
+        if is_behind_missing || trail.is_blank() {
+            trail.reserve(&packet.meta, shift);
+        }
         self.course.next = outgoing;
         self.set_out(Leg { from: packet.sequence + 1, to: outgoing, shift, ..leg });
     }

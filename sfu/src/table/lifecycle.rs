@@ -34,6 +34,9 @@ impl SessionTable {
         }
         let upstream = Upstream::new(now, open.session, open.publication, &open.agreement.media, ssrc);
         self.upstreams.put(slot, upstream);
+        if let Some(former) = self.session(open.session).publisher(open.publication) {
+            self.detach_viewers(open.session, open.publication, former);
+        }
         self.session(open.session).publish(open.publication, slot);
         self.attach_viewers(open.session, open.publication, slot);
     }
@@ -242,20 +245,29 @@ impl SessionTable {
         }
     }
 
-    fn unpublish(&mut self, now: Instant, slot: u32) {
-        self.arrivals.take(slot);
-        let Some(upstream) = self.upstreams.take(slot) else { return };
-        self.listen_no_longer(now, slot, &upstream);
-        let Some(session) = self.sessions.at_mut(upstream.session.0) else { return };
-        session.fan_out.forget(slot);
-        if session.unpublish(upstream.publication, slot) {
-            for viewer in session.watchers(upstream.publication) {
-                if let Some(Role::Downstream(downstream)) = self.connections.at_mut(*viewer).map(|one| &mut one.role) {
-                    downstream.detach(upstream.publication);
-                }
+    /// Nobody hears the publisher in this slot any longer.
+    fn detach_viewers(&mut self, session: SessionId, publication: PublicationId, slot: u32) {
+        let (Some(upstream), Some(session)) = (self.upstreams.at(slot), self.sessions.at(session.0)) else { return };
+        for viewer in session.watchers(publication) {
+            if let Some(Role::Downstream(downstream)) = self.connections.at_mut(*viewer).map(|one| &mut one.role) {
+                downstream.detach(publication, upstream);
             }
         }
-        self.drop_if_empty(upstream.session);
+    }
+
+    fn unpublish(&mut self, now: Instant, slot: u32) {
+        self.arrivals.take(slot);
+        let Some(Upstream { session, publication, .. }) = self.upstreams.at(slot) else { return };
+        let (session, publication) = (*session, *publication);
+        if self.sessions.at(session.0).is_some_and(|known| known.publisher(publication) == Some(slot)) {
+            self.detach_viewers(session, publication, slot);
+        }
+        let Some(upstream) = self.upstreams.take(slot) else { return };
+        self.listen_no_longer(now, slot, &upstream);
+        let Some(known) = self.sessions.at_mut(session.0) else { return };
+        known.fan_out.forget(slot);
+        known.unpublish(publication, slot);
+        self.drop_if_empty(session);
     }
 
     /// A downstream watches these publications from now on, and hears whoever publishes them.
