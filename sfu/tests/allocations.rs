@@ -72,7 +72,8 @@ impl Egress for Sink {
     }
 }
 
-const PERFECT: Link = Link { loss: 0, doubling: 0, delay: Duration::from_millis(1), jitter: Duration::ZERO };
+const PERFECT: Link =
+    Link { loss: 0, doubling: 0, delay: Duration::from_millis(1), jitter: Duration::ZERO, ..Link::NONE };
 const VIEWERS: usize = 20;
 
 /// The publisher's next second of datagrams, and what a viewer that lost a tenth of it says, in the order of time.

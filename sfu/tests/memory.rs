@@ -32,7 +32,8 @@ use tidewire_sfu::limits::{
 use crate::call::{Call, Wishes};
 use crate::studio::Studio;
 
-const PERFECT: Link = Link { loss: 0, doubling: 0, delay: Duration::from_millis(1), jitter: Duration::ZERO };
+const PERFECT: Link =
+    Link { loss: 0, doubling: 0, delay: Duration::from_millis(1), jitter: Duration::ZERO, ..Link::NONE };
 const SERVER: &str = "192.0.2.1:10000";
 
 /// Egress whose memory is there already.

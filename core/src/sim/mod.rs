@@ -19,8 +19,8 @@ pub use answerer::Answerer;
 pub use client::{Client, announced, server_credentials};
 pub use collected::Collected;
 pub use layers::{
-    Arrived, Decoder, DecodingViewer, Encoder, Encoding, FrameId, Indication, InterLayer, LayeredPublisher, Layers,
-    Packet, Shown, Structure, Truth, Wire,
+    Arrived, Decoder, DecodingViewer, Encoder, Encoding, FrameId, Gap, Indication, InterLayer, LayeredPublisher,
+    Layers, Packet, Payload, Shown, Structure, Truth, Wire,
 };
 pub use network::{Flight, Link, Network};
 pub use peer::{Heard, Peer};

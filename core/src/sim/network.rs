@@ -19,6 +19,15 @@ pub struct Link {
     pub delay: Duration,
     /// Added to each datagram by itself, evenly from nothing to this: so later ones overtake earlier ones.
     pub jitter: Duration,
+    /// Datagrams in a million that go astray, and by how much those are late: so many later ones overtake them.
+    pub strays: u64,
+    pub astray: Duration,
+}
+
+impl Link {
+    /// Everything arrives at once.
+    pub const NONE: Self =
+        Self { loss: 0, doubling: 0, delay: Duration::ZERO, jitter: Duration::ZERO, strays: 0, astray: Duration::ZERO };
 }
 
 /// A datagram on its way.
@@ -75,7 +84,9 @@ impl Network {
 
     fn launch(&mut self, now: Instant, link: Link, flight: Flight) {
         let jitter = self.random.below(link.jitter.as_nanos() as u64 + 1);
+        let is_astray = link.strays > 0 && self.random.chance(link.strays);
+        let astray = if is_astray { link.astray } else { Duration::ZERO };
         self.sent += 1;
-        self.flights.push(Reverse((now + link.delay + Duration::from_nanos(jitter), self.sent, flight)));
+        self.flights.push(Reverse((now + link.delay + Duration::from_nanos(jitter) + astray, self.sent, flight)));
     }
 }

@@ -12,7 +12,8 @@ use tidewire_core::time::{Instant, Ntp};
 
 use crate::call::{Call, Wishes};
 
-const PERFECT: Link = Link { loss: 0, doubling: 0, delay: Duration::from_millis(5), jitter: Duration::ZERO };
+const PERFECT: Link =
+    Link { loss: 0, doubling: 0, delay: Duration::from_millis(5), jitter: Duration::ZERO, ..Link::NONE };
 const END: Instant = Instant::from_millis(600_000);
 
 const PUBLISHER: usize = 0;

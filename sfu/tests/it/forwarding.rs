@@ -11,7 +11,8 @@ use tidewire_core::time::Instant;
 
 use crate::call::{Call, Wishes};
 
-const PERFECT: Link = Link { loss: 0, doubling: 0, delay: Duration::from_millis(5), jitter: Duration::ZERO };
+const PERFECT: Link =
+    Link { loss: 0, doubling: 0, delay: Duration::from_millis(5), jitter: Duration::ZERO, ..Link::NONE };
 
 /// A viewer's deliveries by outgoing order, one list for each kind of stream (audio has odd, video even SSRCs).
 fn by_kind(viewer: &Viewer) -> BTreeMap<u32, Vec<Delivery>> {

@@ -12,7 +12,9 @@ use tidewire_core::message::quality::Wish;
 use tidewire_core::message::{Request, Response, Want};
 use tidewire_core::random::Seeded;
 use tidewire_core::rtp::Header;
-use tidewire_core::sim::{Actor, Decoder, DecodingViewer, Encoding, LayeredPublisher, Layers, Link, Media, Structure};
+use tidewire_core::sim::{
+    Actor, Decoder, DecodingViewer, Encoding, LayeredPublisher, Layers, Link, Media, Payload, Structure, Truth,
+};
 use tidewire_core::time::Instant;
 use tidewire_sfu::{Command, Event};
 
@@ -25,28 +27,53 @@ pub(crate) struct Family {
     pub(crate) codec: Codec,
     pub(crate) structure: Structure,
     pub(crate) encodings: usize,
-    /// Whether packets carry the dependency descriptor.
+    /// Whether packets carry the dependency descriptor. Then every other viewer reads it.
     pub(crate) described: bool,
+    pub(crate) payload: Payload,
 }
 
-const fn family(codec: Codec, structure: Structure, encodings: usize, described: bool) -> Family {
-    Family { codec, structure, encodings, described }
+const fn family(codec: Codec, structure: Structure, encodings: usize) -> Family {
+    Family { codec, structure, encodings, described: false, payload: Payload::Usual }
 }
 
-pub(crate) const VP8: Family = family(Codec::Vp8, Structure::L1T3, 1, false);
-pub(crate) const VP8_SIMULCAST: Family = family(Codec::Vp8, Structure::L1T3, 3, false);
-pub(crate) const VP8_SIMULCAST_DESCRIBED: Family = family(Codec::Vp8, Structure::L1T3, 3, true);
-pub(crate) const VP9_SIMULCAST: Family = family(Codec::Vp9, Structure::L1T3, 3, false);
-pub(crate) const VP9_SVC: Family = family(Codec::Vp9, Structure::L3T3, 1, false);
-pub(crate) const VP9_SVC_DESCRIBED: Family = family(Codec::Vp9, Structure::L3T3, 1, true);
-pub(crate) const VP9_KEY_SVC: Family = family(Codec::Vp9, Structure::L3T3_KEY, 1, false);
-pub(crate) const H264_SIMULCAST: Family = family(Codec::H264, Structure::L1T1, 3, false);
-pub(crate) const H264_SIMULCAST_DESCRIBED: Family = family(Codec::H264, Structure::L1T3, 3, true);
-pub(crate) const H265: Family = family(Codec::H265, Structure::L1T1, 1, false);
-pub(crate) const AV1: Family = family(Codec::Av1, Structure::L1T3, 1, true);
-pub(crate) const AV1_SIMULCAST: Family = family(Codec::Av1, Structure::L1T3, 3, true);
-pub(crate) const AV1_SVC: Family = family(Codec::Av1, Structure::L3T3, 1, true);
-pub(crate) const AV1_KEY_SVC: Family = family(Codec::Av1, Structure::L3T3_KEY, 1, true);
+impl Family {
+    const fn described(self) -> Self {
+        Self { described: true, ..self }
+    }
+
+    const fn of(self, payload: Payload) -> Self {
+        Self { payload, ..self }
+    }
+}
+
+pub(crate) const VP8_PLAIN: Family = family(Codec::Vp8, Structure::L1T1, 1);
+pub(crate) const VP9_PLAIN: Family = family(Codec::Vp9, Structure::L1T1, 1);
+pub(crate) const AV1_PLAIN: Family = family(Codec::Av1, Structure::L1T1, 1).described();
+pub(crate) const VP8: Family = family(Codec::Vp8, Structure::L1T3, 1);
+pub(crate) const VP8_SIMULCAST: Family = family(Codec::Vp8, Structure::L1T3, 3);
+pub(crate) const VP8_SIMULCAST_DESCRIBED: Family = VP8_SIMULCAST.described();
+pub(crate) const VP8_SIMULCAST_SHORT: Family = VP8_SIMULCAST.of(Payload::ShortIds);
+pub(crate) const VP8_SIMULCAST_BARE: Family = VP8_SIMULCAST.described().of(Payload::Bare);
+pub(crate) const VP8_SIMULCAST_ENCRYPTED: Family = VP8_SIMULCAST.described().of(Payload::Encrypted);
+pub(crate) const VP9_SIMULCAST: Family = family(Codec::Vp9, Structure::L1T3, 3);
+pub(crate) const VP9_SIMULCAST_SHORT: Family = VP9_SIMULCAST.of(Payload::ShortIds);
+pub(crate) const VP9_SIMULCAST_FLEXIBLE: Family = VP9_SIMULCAST.of(Payload::Flexible);
+pub(crate) const VP9_SIMULCAST_ENCRYPTED: Family = VP9_SIMULCAST.described().of(Payload::Encrypted);
+pub(crate) const VP9_SVC: Family = family(Codec::Vp9, Structure::L3T3, 1);
+pub(crate) const VP9_SVC_SHORT: Family = VP9_SVC.of(Payload::ShortIds);
+pub(crate) const VP9_SVC_FLEXIBLE: Family = VP9_SVC.of(Payload::Flexible);
+pub(crate) const VP9_SVC_DESCRIBED: Family = VP9_SVC.described();
+pub(crate) const VP9_SVC_ENCRYPTED: Family = VP9_SVC.described().of(Payload::Encrypted);
+pub(crate) const VP9_KEY_SVC: Family = family(Codec::Vp9, Structure::L3T3_KEY, 1);
+pub(crate) const H264_SIMULCAST: Family = family(Codec::H264, Structure::L1T1, 3);
+pub(crate) const H264_SIMULCAST_DESCRIBED: Family = family(Codec::H264, Structure::L1T3, 3).described();
+pub(crate) const H264_SIMULCAST_ENCRYPTED: Family = H264_SIMULCAST_DESCRIBED.of(Payload::Encrypted);
+pub(crate) const H265: Family = family(Codec::H265, Structure::L1T1, 1);
+pub(crate) const AV1: Family = family(Codec::Av1, Structure::L1T3, 1).described();
+pub(crate) const AV1_SIMULCAST: Family = family(Codec::Av1, Structure::L1T3, 3).described();
+pub(crate) const AV1_SVC: Family = family(Codec::Av1, Structure::L3T3, 1).described();
+pub(crate) const AV1_SVC_ENCRYPTED: Family = AV1_SVC.of(Payload::Encrypted);
+pub(crate) const AV1_KEY_SVC: Family = family(Codec::Av1, Structure::L3T3_KEY, 1).described();
 
 pub(crate) const RIDS: [&str; 3] = ["q", "h", "f"];
 
@@ -58,12 +85,23 @@ impl Family {
         let encoding = |at: usize| Encoding {
             codec: self.codec,
             structure: self.structure,
+            payload: self.payload,
             described: self.described,
             sizes: (0..self.structure.spatial_layers).map(|spatial| size(at + usize::from(spatial))).collect(),
             packets: 1 + at as u8,
             len: 80 + 60 * at,
         };
         Layers { encodings: (0..self.encodings).map(|at| (RIDS[at], encoding(at))).collect(), announced }
+    }
+
+    /// Whether upper temporal layers are told of by nothing but the frames with which they can be entered from the one below.
+    pub(crate) fn climbs(&self) -> bool {
+        self.codec == Codec::Vp8 && !self.described
+    }
+
+    /// Its name as a number, so that each family has networks of its own.
+    fn salt(&self) -> u64 {
+        format!("{self:?}").bytes().fold(0, |salt, byte| Seeded::new(salt ^ u64::from(byte)).next_u64())
     }
 
     pub(crate) fn top(&self) -> Goal {
@@ -103,13 +141,18 @@ impl Family {
     }
 }
 
+/// A description by somebody who does not know dependency descriptors.
+fn without_descriptors(description: &str) -> String {
+    description.split_inclusive('\n').filter(|line| !line.contains("dependency-descriptor")).collect()
+}
+
 const fn size(level: usize) -> (u16, u16) {
     (160 << level, 90 << level)
 }
 
 pub(crate) struct Scene {
     pub(crate) call: Call,
-    family: Family,
+    pub(crate) family: Family,
     pub(crate) viewers: Vec<ConnectionKey>,
     /// Whether the publisher sends what is wanted and nothing else.
     pub(crate) obedient: bool,
@@ -119,27 +162,23 @@ pub(crate) struct Scene {
 impl Scene {
     /// A publisher that sends until `until`.
     pub(crate) fn new(family: Family, seed: u64, link: Link, until: Instant) -> Self {
-        let mut call = Call::new(seed, link);
+        let mut call = Call::new(seed ^ family.salt(), link);
         call.world.sent = Some(Vec::new());
+        let mut scene = Self { call, family, viewers: Vec::new(), obedient: false, demands: 0 };
         // One kind of browser names its SSRCs, another its RIDs alone.
-        let layers = family.layers(seed.is_multiple_of(2) || family.encodings == 1);
+        scene.publish(seed.is_multiple_of(2) || family.encodings == 1, until);
+        scene
+    }
+
+    /// Somebody else publishes in place of whoever did.
+    pub(crate) fn publish(&mut self, announced: bool, until: Instant) {
+        let (layers, call) = (self.family.layers(announced), &mut self.call);
         let client = call.client(Wishes::default());
         let (connection, offer) = (key_of(&client), client.offer_to_send_layers(&layers));
-        let request =
-            Request::OpenUpstream { connection, channel: channel_key("sea"), media_id: MediaId::main(), offer };
-        let handled = call.control.handle(request);
-        let Response::Opened { answer } = handled.response else { panic!("{:?}", handled.response) };
+        let (channel, media_id) = (channel_key("sea"), MediaId::main());
+        let (answer, id) = call.open(Request::OpenUpstream { connection, channel, media_id, offer });
         let publisher = client.layered_publisher(&layers, &answer, call.server, until).unwrap();
-        let mut opened = None;
-        for (_, command) in handled.commands {
-            if let Command::OpenUpstream(open) = &command {
-                opened = Some(open.connection);
-            }
-            call.world.command(command);
-        }
-        let id = opened.unwrap();
         call.world.actors.push(Actor { connection: id, media: Media::PublishesLayers(Box::new(publisher)) });
-        Self { call, family, viewers: Vec::new(), obedient: false, demands: 0 }
     }
 
     pub(crate) fn watch(&mut self) {
@@ -149,12 +188,16 @@ impl Scene {
         let wants = vec![Want { media_id: MediaId::main(), audio: false, video: true }];
         let response = call.request(Request::OfferDownstream { connection, channel, wants });
         let Response::Offered { revision, offer, .. } = response else { panic!("{response:?}") };
-        let answer = client.answer_to(&offer, 0);
+        let mut answer = client.answer_to(&offer, 0);
+        let mut description = offer;
+        if self.viewers.len() % 2 == 1 {
+            [&mut answer, &mut description].into_iter().for_each(|text| *text = without_descriptors(text));
+        }
         let handled = call.control.handle(Request::AnswerDownstream { connection, revision, answer });
         assert_eq!(handled.response, Response::Answered);
         for (_, command) in handled.commands {
             if let Command::OpenDownstream(open) = &command {
-                let viewer = client.decoding_viewer(&offer, self.family.codec, call.server).unwrap();
+                let viewer = client.decoding_viewer(&description, self.family.codec, call.server).unwrap();
                 let media = Media::Decodes(Box::new(viewer));
                 call.world.actors.push(Actor { connection: open.connection, media });
             }
@@ -202,10 +245,15 @@ impl Scene {
     /// No viewer was given what its decoder stumbled over, no number was left open but for a packet that never came, and none
     /// was sealed with two contents.
     pub(crate) fn assert_sound(&mut self, what: &str) {
-        let never_came = self.never_came();
+        let log: Vec<Truth> = self.call.world.layered_publishers().flat_map(|one| one.log.iter().cloned()).collect();
+        let tally = self.call.world.machine.tally();
+        let came = tally.of(Counter::RtpAccepted) + tally.of(Counter::RtxAccepted);
+        let never_came = log.len().saturating_sub(came as usize);
         for viewer in 0..self.viewers.len() {
             let decoder = self.decoder(viewer);
             assert_eq!(decoder.faults, Vec::<String>::new(), "{what}, viewer {viewer}");
+            let wrong = decoder.gaps().iter().find(|gap| !gap.is_right(&log));
+            assert!(wrong.is_none(), "{what}, viewer {viewer}: {wrong:?}");
             let open = self.left_open(viewer);
             assert!(open.len() <= never_came, "{what}, viewer {viewer}: {open:?} never sent, {never_came} never came");
         }
@@ -232,11 +280,28 @@ impl Scene {
         assert_eq!(highest, Some(temporal), "{what}, viewer {viewer}, {} pictures", shown.len());
     }
 
-    /// Packets that the publisher sent and the server never had.
-    fn never_came(&mut self) -> usize {
-        let tally = self.call.world.machine.tally();
-        let came = tally.of(Counter::RtpAccepted) + tally.of(Counter::RtxAccepted);
-        self.publisher().log.len().saturating_sub(came as usize)
+    /// How long after `since` a viewer has what it is to see, and nothing else from then on: the picture's size, and with it
+    /// the temporal layer, too. `None` for what never comes.
+    pub(crate) fn reached(
+        &self,
+        viewer: usize,
+        goal: Option<Goal>,
+        (since, until): (Instant, Instant),
+    ) -> (Option<Duration>, Option<Duration>) {
+        let shown: Vec<_> = self.decoder(viewer).log.iter().filter(|shown| shown.at < until).collect();
+        let Some((encoding, spatial, temporal)) = goal else {
+            let last = shown.last().map_or(Duration::ZERO, |last| last.at.since(since));
+            return (Some(last), Some(last));
+        };
+        let from = |fits: &dyn Fn(&Truth) -> bool| {
+            let settled = shown.iter().rposition(|shown| !fits(&shown.truth)).map_or(0, |last| last + 1);
+            shown[settled..].iter().filter(move |shown| shown.at >= since)
+        };
+        let is_sized = |truth: &Truth| (truth.encoding, truth.spatial) == (encoding, spatial);
+        let sized = from(&is_sized).next();
+        let whole =
+            from(&|truth| is_sized(truth) && truth.temporal <= temporal).find(|shown| shown.truth.temporal == temporal);
+        (sized.map(|shown| shown.at.since(since)), whole.map(|shown| shown.at.since(since)))
     }
 
     /// Numbers of a viewer's video that were never sent, though later ones were.

@@ -9,6 +9,7 @@ mod guest;
 mod layered;
 mod layers_sim;
 mod layers;
+mod entries;
 mod lifecycle;
 mod meeting;
 mod network;

@@ -15,7 +15,8 @@ use crate::call::{Call, Wishes, channel_key};
 use crate::guest::{Guest, Pending, wants};
 use crate::sealed::{Seen, note};
 
-const PERFECT: Link = Link { loss: 0, doubling: 0, delay: Duration::from_millis(5), jitter: Duration::ZERO };
+const PERFECT: Link =
+    Link { loss: 0, doubling: 0, delay: Duration::from_millis(5), jitter: Duration::ZERO, ..Link::NONE };
 const END: Instant = Instant::from_millis(600_000);
 
 fn publish(call: &mut Call, media_id: &str) -> ConnectionKey {
@@ -62,8 +63,13 @@ fn upstreams_come_and_go_and_those_that_stay_lose_nothing() {
 }
 
 fn churn(seed: u64) {
-    let link =
-        Link { loss: 20_000, doubling: 5_000, delay: Duration::from_millis(5), jitter: Duration::from_millis(8) };
+    let link = Link {
+        loss: 20_000,
+        doubling: 5_000,
+        delay: Duration::from_millis(5),
+        jitter: Duration::from_millis(8),
+        ..Link::NONE
+    };
     let mut call = Call::new(seed, link);
     call.world.sent = Some(Vec::new());
     let names: Vec<String> = (0..24).map(|at| format!("p{at}")).collect();

@@ -13,8 +13,13 @@ const RUN: Duration = Duration::from_secs(8);
 const LATEST: Duration = Duration::from_millis(500);
 
 /// 2 % loss, 40 ms round trip, 30 ms of jitter (which reorders), 1 % doubled.
-const BAD: Link =
-    Link { loss: 20_000, doubling: 10_000, delay: Duration::from_millis(20), jitter: Duration::from_millis(30) };
+const BAD: Link = Link {
+    loss: 20_000,
+    doubling: 10_000,
+    delay: Duration::from_millis(20),
+    jitter: Duration::from_millis(30),
+    ..Link::NONE
+};
 
 /// What a viewer is owed: of each stream, everything from the first packet that arrived to a second before the end. A
 /// receiver cannot know of packets before the first that it sees.

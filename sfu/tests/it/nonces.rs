@@ -30,6 +30,7 @@ proptest! {
             doubling: 50_000,
             delay: Duration::from_millis(15),
             jitter: Duration::from_millis(40),
+            ..Link::NONE
         };
         let wishes = Wishes { rtx, ..Wishes::default() };
         let mut call = Call::new(seed, link);
@@ -57,7 +58,7 @@ proptest! {
         changes in prop::collection::vec((0usize..8, any::<bool>(), 0u64..200), 1..12),
         packets_per_ms in prop::option::of(1u64..4),
     ) {
-        let link = Link { loss, doubling: 50_000, delay: Duration::from_millis(15), jitter: Duration::from_millis(40) };
+        let link = Link { loss, doubling: 50_000, delay: Duration::from_millis(15), jitter: Duration::from_millis(40), ..Link::NONE };
         let mut call = Call::new(seed, link);
         call.world.sent = Some(Vec::new());
         call.publish("sea", Wishes::default(), Instant::from_millis(20_000));

@@ -12,7 +12,8 @@ use tidewire_core::time::Instant;
 use crate::call::{Call, Wishes};
 use crate::sealed;
 
-const PERFECT: Link = Link { loss: 0, doubling: 0, delay: Duration::from_millis(5), jitter: Duration::ZERO };
+const PERFECT: Link =
+    Link { loss: 0, doubling: 0, delay: Duration::from_millis(5), jitter: Duration::ZERO, ..Link::NONE };
 const VIEWERS: u64 = 20;
 
 /// Packets that the shard has time for in a millisecond. Everybody's audio takes one, audio and video nearly three.

@@ -12,7 +12,7 @@ use crate::sealed::{Seen, note};
 use crate::stage::{Speaker, run, with_redundancy};
 
 const LOSSY: Link =
-    Link { loss: 50_000, doubling: 0, delay: Duration::from_millis(5), jitter: Duration::from_millis(5) };
+    Link { loss: 50_000, doubling: 0, delay: Duration::from_millis(5), jitter: Duration::from_millis(5), ..Link::NONE };
 
 #[test]
 fn a_publisher_with_redundancy_is_heard_by_everybody_and_each_nonce_seals_one_packet() {
@@ -35,10 +35,15 @@ fn a_publisher_with_redundancy_is_heard_by_everybody_and_each_nonce_seals_one_pa
     note(&mut seen, call.world.sent.replace(Vec::new()).unwrap());
     let viewers: Vec<&Viewer> = call.world.viewers().skip(1).collect();
     // The viewers of the simulator read Opus alone, and take what has blocks for damaged.
-    let came = |viewer: &Viewer| viewer.log.iter().map(|one| one.content.number).collect::<BTreeSet<_>>().len();
-    assert_eq!((came(viewers[0]), viewers[0].damaged), (1000, 0));
+    let came = |viewer: &Viewer| viewer.log.iter().map(|one| one.content.number).collect::<BTreeSet<_>>();
+    // Nobody can miss what was lost before the first packet that came, or behind the last.
+    let heard = came(viewers[0]);
+    let (first, last) = (heard.first().unwrap(), heard.last().unwrap());
+    assert_eq!((last - first + 1, viewers[0].damaged), (heard.len() as u64, 0));
+    assert!(heard.len() >= 998, "{}", heard.len());
     for viewer in &viewers[1..] {
-        assert_eq!((came(viewer), viewer.damaged), (200, 800));
+        let (plain, redundant) = (came(viewer).len() as u64, viewer.damaged);
+        assert!((198..=200).contains(&plain) && (998..=1000).contains(&(plain + redundant)), "{plain}, {redundant}");
     }
     assert!(call.world.machine.tally().of(Counter::Repaired) > 50);
 }

@@ -15,7 +15,7 @@ const LATEST: Duration = Duration::from_millis(400);
 
 const fn link(loss_percent: u64, round_trip_ms: u64) -> Link {
     let delay = Duration::from_micros(500 * round_trip_ms);
-    Link { loss: 10_000 * loss_percent, doubling: 0, delay, jitter: Duration::from_millis(2) }
+    Link { loss: 10_000 * loss_percent, doubling: 0, delay, jitter: Duration::from_millis(2), ..Link::NONE }
 }
 
 /// Who loses how much.

@@ -14,7 +14,7 @@ use crate::guest::Guest;
 use crate::stage::{Speaker, clock, run};
 
 const DELAY: Duration = Duration::from_millis(5);
-const PERFECT: Link = Link { loss: 0, doubling: 0, delay: DELAY, jitter: Duration::ZERO };
+const PERFECT: Link = Link { loss: 0, doubling: 0, delay: DELAY, jitter: Duration::ZERO, ..Link::NONE };
 const QUIET: u8 = 70;
 const NAMES: [&str; 10] = ["p0", "p1", "p2", "p3", "p4", "p5", "p6", "p7", "p8", "p9"];
 

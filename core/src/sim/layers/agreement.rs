@@ -1,27 +1,37 @@
 //! What `codec` says of packets, held against the truth: a selector that goes by `Reach` alone, between the simulated encoder
 //! and the model decoder.
 
-use super::{Arrived, Decoder, Encoder, Encoding, Packet, Structure};
+use super::{Arrived, Decoder, Encoder, Encoding, Packet, Payload, Structure};
 use crate::codec::{self, Codec, Inspection, Layering, Shift, Target, renumber};
 use crate::random::Seeded;
 use crate::time::Instant;
 
-const FAMILIES: [(Codec, Structure, bool); 15] = [
-    (Codec::Vp8, Structure::L1T1, false),
-    (Codec::Vp8, Structure::L1T3, false),
-    (Codec::Vp8, Structure::L1T3, true),
-    (Codec::H264, Structure::L1T1, false),
-    (Codec::H264, Structure::L1T3, true),
-    (Codec::H265, Structure::L1T1, false),
-    (Codec::Vp9, Structure::L1T3, false),
-    (Codec::Vp9, Structure::L3T3, false),
-    (Codec::Vp9, Structure::L3T3, true),
-    (Codec::Vp9, Structure::L3T3_KEY, false),
-    (Codec::Vp9, Structure::L3T3_KEY, true),
-    (Codec::Av1, Structure::L1T1, true),
-    (Codec::Av1, Structure::L1T3, true),
-    (Codec::Av1, Structure::L3T3, true),
-    (Codec::Av1, Structure::L3T3_KEY, true),
+type Family = (Codec, Structure, bool, Payload);
+
+const FAMILIES: [Family; 23] = [
+    (Codec::Vp8, Structure::L1T1, false, Payload::Usual),
+    (Codec::Vp8, Structure::L1T3, false, Payload::Usual),
+    (Codec::Vp8, Structure::L1T3, false, Payload::ShortIds),
+    (Codec::Vp8, Structure::L1T3, true, Payload::Usual),
+    (Codec::Vp8, Structure::L1T3, true, Payload::Bare),
+    (Codec::Vp8, Structure::L1T3, true, Payload::Encrypted),
+    (Codec::H264, Structure::L1T1, false, Payload::Usual),
+    (Codec::H264, Structure::L1T3, true, Payload::Usual),
+    (Codec::H264, Structure::L1T3, true, Payload::Encrypted),
+    (Codec::H265, Structure::L1T1, false, Payload::Usual),
+    (Codec::Vp9, Structure::L1T3, false, Payload::Usual),
+    (Codec::Vp9, Structure::L1T3, false, Payload::Flexible),
+    (Codec::Vp9, Structure::L3T3, false, Payload::Usual),
+    (Codec::Vp9, Structure::L3T3, false, Payload::ShortIds),
+    (Codec::Vp9, Structure::L3T3, false, Payload::Flexible),
+    (Codec::Vp9, Structure::L3T3, true, Payload::Usual),
+    (Codec::Vp9, Structure::L3T3, true, Payload::Encrypted),
+    (Codec::Vp9, Structure::L3T3_KEY, false, Payload::Usual),
+    (Codec::Vp9, Structure::L3T3_KEY, true, Payload::Usual),
+    (Codec::Av1, Structure::L1T1, true, Payload::Usual),
+    (Codec::Av1, Structure::L1T3, true, Payload::Usual),
+    (Codec::Av1, Structure::L3T3, true, Payload::Encrypted),
+    (Codec::Av1, Structure::L3T3_KEY, true, Payload::Usual),
 ];
 
 /// Forwards one target of one encoding, and turns to another where it may.
@@ -93,10 +103,10 @@ impl Selector {
     }
 }
 
-fn run(family: (Codec, Structure, bool), seed: u64) {
-    let (codec, structure, described) = family;
+fn run(family: Family, seed: u64) {
+    let (codec, structure, described, payload) = family;
     let sizes: Vec<_> = (0..u16::from(structure.spatial_layers)).map(|layer| (160 << layer, 90 << layer)).collect();
-    let encoding = Encoding { codec, structure, described, sizes: sizes.clone(), packets: 2, len: 60 };
+    let encoding = Encoding { codec, structure, payload, described, sizes: sizes.clone(), packets: 2, len: 60 };
     let mut random = Seeded::new(seed);
     let mut encoder = Encoder::new(encoding, 0, 7, &mut random);
     let (mut selector, mut decoder) = (Selector::new(codec), Decoder::new(codec));

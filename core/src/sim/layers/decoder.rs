@@ -9,7 +9,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::continuity::{Continuity, Numbered};
-use super::encoder::head;
+use super::encoder::{head, hide};
+use super::gap::Gap;
 use super::truth::{FrameId, Truth};
 use super::{vp8, vp9};
 use crate::codec::Codec;
@@ -84,7 +85,7 @@ impl Decoder {
             asked: None,
             open: None,
             decoded: BTreeSet::new(),
-            continuity: Continuity::default(),
+            continuity: Continuity::new(codec),
             numbers: BTreeSet::new(),
             log: Vec::new(),
             faults: Vec::new(),
@@ -137,6 +138,11 @@ impl Decoder {
         (*first..*last).filter(|number| !self.numbers.contains(number)).collect()
     }
 
+    /// Steps of picture ids and frame numbers across fillers, to be judged by the publisher's log.
+    pub fn gaps(&self) -> &[Gap] {
+        &self.continuity.gaps
+    }
+
     /// How many numbers came.
     pub fn received(&self) -> usize {
         self.numbers.len()
@@ -170,7 +176,7 @@ impl Decoder {
     fn take(&mut self, now: Instant, number: u64, packet: &Arrived) {
         if packet.payload.is_empty() {
             self.fillers += 1;
-            self.continuity.fill();
+            self.continuity.fill(packet.timestamp);
             return;
         }
         let Some((truth, before)) = Truth::read(&packet.payload) else {
@@ -247,13 +253,16 @@ impl Decoder {
 
     /// Reads the descriptors, and checks that they still are what the publisher wrote, numbers apart.
     fn read(&mut self, truth: &Truth, packet: &Arrived, before: &[u8]) -> Result<Numbered, String> {
+        let body_len = packet.payload.len() - before.len();
+        let mut before = before.to_vec();
+        hide(self.codec, truth, &mut before);
+        let before = before.as_slice();
         let marks = match self.codec {
             Codec::Vp8 => Some(vp8::read(before).ok_or("a descriptor that cannot be read")?),
             Codec::Vp9 => Some(vp9::read(before).ok_or("a descriptor that cannot be read")?),
             _ => None,
         };
         let (marks, len) = marks.map_or((None, 0), |(marks, len)| (Some(marks), len));
-        let body_len = packet.payload.len() - before.len();
         if before.get(len..) != Some(&head(self.codec, truth, body_len)) {
             return Err("something between descriptor and body".to_owned());
         }

@@ -178,6 +178,10 @@ pub(super) struct DescriptorReader {
 }
 
 impl DescriptorReader {
+    pub(super) const fn new() -> Self {
+        Self { offset: 0, protected_by: Vec::new(), templates: Vec::new(), sizes: Vec::new() }
+    }
+
     /// Reads a descriptor, in the order of the stream; `None` where it makes no sense.
     pub(super) fn read(&mut self, bytes: &[u8]) -> Option<Descriptor> {
         let mut bits = BitReader::new(bytes);

@@ -11,11 +11,26 @@ use crate::codec::Codec;
 use crate::random::Seeded;
 use crate::time::Instant;
 
+/// How payloads differ from the usual, which has picture ids of 15 bits and all else that its format can say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Payload {
+    Usual,
+    /// Picture ids of 7 bits.
+    ShortIds,
+    /// VP8 without picture id and layers, as browsers send it beside a dependency descriptor.
+    Bare,
+    /// VP9 that names what each picture leans on.
+    Flexible,
+    /// End to end: of VP8 and H.264 but the headers, of others everything.
+    Encrypted,
+}
+
 /// What an encoder makes.
 #[derive(Clone, Debug)]
 pub struct Encoding {
     pub codec: Codec,
     pub structure: Structure,
+    pub payload: Payload,
     /// Whether packets carry the dependency descriptor.
     pub described: bool,
     /// Of each spatial layer.
@@ -110,11 +125,13 @@ impl Encoder {
                 of,
                 size: self.next.size(),
                 references: self.next.references(),
+                encrypted: self.encoding.payload == Payload::Encrypted,
             };
             // Encoders do not fill packets to the last byte.
             let body = truth.write(self.encoding.len + (self.next_number % 3) as usize);
             let mut payload = self.payload_descriptor(&truth);
             payload.extend(head(self.encoding.codec, &truth, body.len()));
+            hide(self.encoding.codec, &truth, &mut payload);
             payload.extend(body);
             let descriptor = self.encoding.described.then(|| self.descriptor(&truth));
             packets.push(Packet { truth, marker: false, payload, descriptor });
@@ -124,8 +141,8 @@ impl Encoder {
 
     fn payload_descriptor(&self, truth: &Truth) -> Vec<u8> {
         match self.encoding.codec {
-            Codec::Vp8 => vp8::write(&self.next, truth.at == 0),
-            Codec::Vp9 => vp9::write(&self.next, truth.at == 0, truth.is_last()),
+            Codec::Vp8 => vp8::write(&self.next, self.encoding.payload, truth.at == 0),
+            Codec::Vp9 => vp9::write(&self.next, self.encoding.payload, (truth.at == 0, truth.is_last())),
             _ => Vec::new(),
         }
     }
@@ -150,4 +167,17 @@ pub(super) fn head(codec: Codec, truth: &Truth, body_len: usize) -> Vec<u8> {
         Codec::Av1 => units::av1(truth),
         _ => Vec::new(),
     }
+}
+
+/// Encrypts what stands before the body, if the truth says so, or makes it legible again.
+pub(super) fn hide(codec: Codec, truth: &Truth, before: &mut [u8]) {
+    let clear = match codec {
+        // RFC 7741 4.3: behind the descriptor three bytes of header.
+        Codec::Vp8 => vp8::read(before).map_or(0, |(_, len)| len + 3),
+        Codec::H264 => units::h264_header_len(truth),
+        _ => 0,
+    };
+    let mut key = Seeded::new(truth.number ^ 0x5ec2e7);
+    let hidden = before.iter_mut().skip(clear).filter(|_| truth.encrypted);
+    hidden.for_each(|byte| *byte ^= key.next_u64() as u8);
 }

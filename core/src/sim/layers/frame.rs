@@ -66,6 +66,8 @@ pub(super) struct Marks {
     pub(super) tl0: Option<u8>,
     /// Spatial and temporal.
     pub(super) layers: Option<(u8, u8)>,
+    /// How far back the picture leans, where the packet says it of itself.
+    pub(super) backs: Option<Vec<u8>>,
     /// How far back each picture of a group leans, where the packet says it.
     pub(super) group: Vec<Vec<u8>>,
 }

@@ -14,13 +14,15 @@ mod units;
 mod descriptor;
 mod encoder;
 mod publisher;
+mod gap;
 mod continuity;
 mod decoder;
 mod viewer;
 mod offer;
 
 pub use decoder::{Arrived, Decoder, Shown};
-pub use encoder::{Encoder, Encoding, Packet};
+pub use encoder::{Encoder, Encoding, Packet, Payload};
+pub use gap::Gap;
 pub use offer::Layers;
 pub use publisher::{LayeredPublisher, Wire};
 pub use structure::{Indication, InterLayer, Structure};

@@ -1,6 +1,6 @@
 //! Publisher and decoder against each other over a pipe that drops layers by the book, and over others that do not.
 
-use super::{Arrived, Decoder, Encoder, Encoding, Packet, Structure};
+use super::{Arrived, Decoder, Encoder, Encoding, Packet, Payload, Structure};
 use crate::codec::Codec;
 use crate::random::Seeded;
 use crate::time::Instant;
@@ -18,7 +18,8 @@ const FAMILIES: [(Codec, Structure); 8] = [
 
 fn encoding(codec: Codec, structure: Structure) -> Encoding {
     let sizes = (0..u16::from(structure.spatial_layers)).map(|layer| (160 << layer, 90 << layer)).collect();
-    Encoding { codec, structure, described: codec == Codec::Av1, sizes, packets: 2, len: 100 }
+    let payload = Payload::Usual;
+    Encoding { codec, structure, payload, described: codec == Codec::Av1, sizes, packets: 2, len: 100 }
 }
 
 /// Carries packets from an encoder to a decoder, with numbers of its own.

@@ -35,10 +35,12 @@ pub struct Truth {
     pub size: (u16, u16),
     /// The frames of the same encoding that the frame leans on.
     pub references: Vec<u32>,
+    /// Whether what stands before this is encrypted.
+    pub encrypted: bool,
 }
 
 /// Bytes before the references, and of the length at the end.
-const FIXED_LEN: usize = 42;
+const FIXED_LEN: usize = 43;
 const TAIL_LEN: usize = 2;
 
 impl Truth {
@@ -72,7 +74,7 @@ impl Truth {
         body.extend([self.encoding, self.spatial, self.temporal, self.at, self.of]);
         body.extend(self.size.0.to_be_bytes());
         body.extend(self.size.1.to_be_bytes());
-        body.push(self.references.len() as u8);
+        body.extend([u8::from(self.encrypted), self.references.len() as u8]);
         self.references.iter().for_each(|frame| body.extend(frame.to_be_bytes()));
         let mut filling = self.filling();
         body.resize_with((body.len() + TAIL_LEN).max(len) - TAIL_LEN, || filling.next_u64() as u8);
@@ -109,6 +111,7 @@ impl Truth {
             at: byte(35)?,
             of: byte(36)?,
             size: (short(37)?, short(39)?),
+            encrypted: byte(41)? == 1,
             references: (0..count).map(|at| word(FIXED_LEN + 4 * at)).collect::<Option<_>>()?,
         })
     }
@@ -138,6 +141,7 @@ mod tests {
             of: 2,
             size: (640, 360),
             references: vec![24, 26],
+            encrypted: true,
         };
         let payload = [&[1, 2, 3][..], &truth.write(120)].concat();
         assert_eq!(payload.len(), 123);

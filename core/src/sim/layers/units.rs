@@ -30,6 +30,15 @@ pub(super) fn h264(truth: &Truth, body_len: usize) -> Vec<u8> {
     bytes
 }
 
+/// Bytes in front that tell what a packet is: those of an aggregate up to its first unit's, or of a fragment or slice.
+pub(super) const fn h264_header_len(truth: &Truth) -> usize {
+    match (truth.since_key == 0 && truth.at == 0, truth.of) {
+        (true, _) => 4,
+        (false, 1) => 1,
+        (false, _) => 2,
+    }
+}
+
 /// H.265: the same, with two bytes of header and a video parameter set more.
 pub(super) fn h265(truth: &Truth, body_len: usize) -> Vec<u8> {
     const IDR: u8 = 19;

@@ -1,5 +1,6 @@
 //! VP8 payloads (RFC 7741): written by the simulated publisher, read by the model decoder.
 
+use super::encoder::Payload;
 use super::frame::{Frame, Marks};
 
 const EXTENDED: u8 = 0x80;
@@ -10,14 +11,19 @@ const HAS_TL0: u8 = 0x40;
 const HAS_TID: u8 = 0x20;
 const HAS_KEY_INDEX: u8 = 0x10;
 
-/// 4.2: the descriptor with all that it can hold, a picture id of 15 bits among it.
-pub(super) fn write(frame: &Frame, first: bool) -> Vec<u8> {
+/// 4.2: the descriptor with all that it can hold, or with nothing that it need not.
+pub(super) fn write(frame: &Frame, payload: Payload, first: bool) -> Vec<u8> {
     let discardable = if frame.temporal == 2 { NON_REFERENCE } else { 0 };
+    let flags = discardable | if first { START } else { 0 };
     let [high, low] = frame.picture_id.to_be_bytes();
-    let mut bytes = vec![EXTENDED | discardable | if first { START } else { 0 }];
-    bytes.push(HAS_PICTURE | HAS_TL0 | HAS_TID | HAS_KEY_INDEX);
-    bytes.extend([0x80 | high, low, frame.tl0]);
-    bytes.push(frame.temporal << 6 | u8::from(frame.sync) << 5 | frame.key_index & 0x1f);
+    let id: &[u8] = match payload {
+        Payload::Bare => return vec![flags],
+        Payload::ShortIds => &[low & 0x7f],
+        Payload::Usual | Payload::Flexible | Payload::Encrypted => &[0x80 | high, low],
+    };
+    let mut bytes = vec![EXTENDED | flags, HAS_PICTURE | HAS_TL0 | HAS_TID | HAS_KEY_INDEX];
+    bytes.extend(id);
+    bytes.extend([frame.tl0, frame.temporal << 6 | u8::from(frame.sync) << 5 | frame.key_index & 0x1f]);
     bytes
 }
 
