@@ -84,6 +84,10 @@ registry! {
         TransportFeedbackStatuses = "transport_feedback_statuses",
         /// Bandwidth estimates that viewers sent (REMB).
         EstimatesReceived = "receiver_estimates_received",
+        /// Video layers allocations of publishers that were read: what they say they send.
+        AllocationsReceived = "layer_allocations_received",
+        /// Video layers allocations that were not believed: broken, or of other encodings than those agreed on.
+        AllocationsRefused = "layer_allocations_refused",
     }
 }
 

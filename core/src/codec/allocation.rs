@@ -113,7 +113,7 @@ fn read_pictures(layers: &mut Layers, bytes: &[u8]) -> Option<()> {
 
 /// What the syntax can name.
 const ENCODINGS: usize = 4;
-const SPATIAL_MAX: u8 = 4;
+pub const SPATIAL_MAX: u8 = 4;
 const TEMPORAL_MAX: usize = 4;
 const LAYERS_MAX: usize = ENCODINGS * SPATIAL_MAX as usize;
 

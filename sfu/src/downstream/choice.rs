@@ -11,7 +11,7 @@ use tidewire_core::id::Rid;
 use tidewire_core::limits::ENCODINGS_MAX;
 use tidewire_core::message::quality::{LayerReason, Wish};
 
-use crate::upstream::{NO_LIMIT, TOP, Track};
+use crate::upstream::{Flow, NO_LIMIT, TOP, Track};
 
 /// Nobody sees a picture blown up by less than this.
 const ENLARGED_PERCENT_MAX: u32 = 120;
@@ -28,11 +28,11 @@ pub(crate) struct Candidate<'a> {
     /// Of its highest spatial layer, in pixels, and of each as far as the stream says it.
     pub(crate) size: Option<(u16, u16)>,
     pub(crate) sizes: Sizes,
-    pub(crate) is_sent: bool,
+    pub(crate) flow: Flow,
     pub(crate) targets: &'a [Target],
     /// Those of them that are sent while the encoding is.
     pub(crate) active: Targets,
-    /// Bits per second of each target; 0 where it is not known.
+    /// Bits per second of each target, measured or announced; 0 where it is not known.
     pub(crate) rates_bps: &'a [u32],
 }
 
@@ -74,7 +74,7 @@ struct Rung {
     rate_bps: u32,
     size: Option<(u16, u16)>,
     /// Whether its encoding is sent, and it is among what is sent of it.
-    is_sent: bool,
+    flow: Flow,
     is_active: bool,
 }
 
@@ -96,7 +96,7 @@ pub(crate) fn choose(
     let Some(ideal) = bounds.best(&ladder) else {
         return Choice { aim: None, reason: LayerReason::NotSent, wanted: None };
     };
-    let got = bounds.nearest_sent(&ladder, ideal).unwrap_or(ideal);
+    let got = bounds.nearest_sent(&ladder, ideal).or_else(|| bounds.present_of(&ladder)).unwrap_or(ideal);
     let reason = if got.order() == ideal.order() { bounds.reason(&ladder, ideal) } else { LayerReason::NotSent };
     let aim = Aim { track: got.track, target: got.target, spatial: got.layers.spatial };
     Choice { aim: Some(aim), reason, wanted: Some((ideal.track, bounds.useful_layers(ideal))) }
@@ -109,21 +109,16 @@ impl<'a> Candidate<'a> {
             rid: track.rid,
             size: track.size(),
             sizes: std::array::from_fn(|spatial| track.size_at(spatial as u8)),
-            is_sent: track.is_sent(),
+            flow: track.flow(),
             targets: track.targets(),
             active: track.active(),
             rates_bps: track.rates_bps(),
         }
     }
 
-    /// The size of a spatial layer's pictures; where the stream does not say it, each has half the width and height of the next.
-    pub(crate) fn size_at(&self, spatial: u8) -> Option<(u16, u16)> {
-        if let Some(said) = self.sizes.get(usize::from(spatial)).copied().flatten() {
-            return Some(said);
-        }
-        let highest = self.targets.iter().map(|target| target.spatial).max()?;
-        let halvings = u32::from(highest.saturating_sub(spatial)).min(u16::BITS - 1);
-        self.size.map(|(width, height)| (width >> halvings, height >> halvings))
+    fn size_at(&self, spatial: u8) -> Option<(u16, u16)> {
+        let known = self.sizes.get(usize::from(spatial)).copied().flatten();
+        known.or_else(|| halved(self.size?, self.targets, spatial))
     }
 
     fn area(&self) -> Option<u32> {
@@ -139,10 +134,17 @@ impl<'a> Candidate<'a> {
             target: if Some(layers) == highest { TOP } else { at as u8 },
             rate_bps: self.rates_bps.get(at).copied().unwrap_or(0),
             size: self.size_at(layers.spatial),
-            is_sent: self.is_sent,
+            flow: self.flow,
             is_active: self.active.has(at as u8),
         })
     }
+}
+
+/// The size of a spatial layer's pictures where nobody says it: each layer has half the width and height of the next.
+pub(super) fn halved((width, height): (u16, u16), targets: &[Target], spatial: u8) -> Option<(u16, u16)> {
+    let highest = targets.iter().map(|target| target.spatial).max()?;
+    let halvings = u32::from(highest.saturating_sub(spatial)).min(u16::BITS - 1);
+    Some((width >> halvings, height >> halvings))
 }
 
 /// Encodings are ranked by the size of their pictures; where that is not known of all, by rate; where that is not known
@@ -226,13 +228,27 @@ impl<'a> Bounds<'a> {
     /// keeps while its encoding is sent: it gets what there is of it, and all of it again when there is more.
     fn nearest_sent(&self, ladder: &Ladder, ideal: Rung) -> Option<Rung> {
         let is_kept = self.present.is_none_or(|present| present == ideal.order());
-        if ideal.is_sent && (ideal.is_active || is_kept) {
+        if self.is_sent(&ideal) && (ideal.is_active || is_kept) {
             return Some(ideal);
         }
         let below = |rung: &&Rung| rung.order() < ideal.order() && self.names(rung) && self.affords(rung);
-        let mut sent = ladder.iter().filter(|rung| rung.is_sent && rung.is_active);
+        let mut sent = ladder.iter().filter(|rung| self.is_sent(rung) && rung.is_active);
         let best_below = sent.clone().rev().find(below);
         best_below.or_else(|| sent.next()).copied()
+    }
+
+    /// Whether the encoding is sent. One that is merely announced may be awaited by a viewer that has a picture meanwhile.
+    const fn is_sent(&self, rung: &Rung) -> bool {
+        match rung.flow {
+            Flow::Arriving => true,
+            Flow::Announced => self.present.is_some(),
+            Flow::Silent => false,
+        }
+    }
+
+    /// Where a viewer stays while nothing is sent.
+    fn present_of(&self, ladder: &Ladder) -> Option<Rung> {
+        ladder.iter().find(|rung| self.present == Some(rung.order())).copied()
     }
 
     fn names(&self, rung: &Rung) -> bool {

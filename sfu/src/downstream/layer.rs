@@ -9,7 +9,7 @@ use tidewire_core::id::Label;
 use tidewire_core::message::quality::{Layer, LayerReason};
 use tidewire_core::time::Instant;
 
-use super::choice::{Aim, Candidate};
+use super::choice::{Aim, halved};
 use super::stream::Stream;
 use crate::upstream::{TOP, TrackKey, Upstream};
 
@@ -54,12 +54,13 @@ impl Stream {
         }
         let Aim { track, target, .. } = self.had()?;
         let known = upstream.track(TrackKey::new(self.source()?.upstream, track))?;
-        let candidate = Candidate::of(track, known);
-        let active = (0..=u8::MAX).zip(candidate.targets).filter(|(at, _)| candidate.active.has(*at));
+        let (targets, active) = (known.targets(), known.active());
+        let active = (0..=u8::MAX).zip(targets).filter(|(at, _)| active.has(*at));
         let highest = active.map(|(_, layers)| *layers).max();
-        let own = candidate.targets.get(usize::from(target)).copied();
+        let own = targets.get(usize::from(target)).copied();
         let layers = if target == TOP { highest } else { own.min(highest) }.unwrap_or_default();
-        Some(Got { at: Some((track, layers, candidate.size_at(layers.spatial))), reason: self.present_reason() })
+        let size = known.size_at(layers.spatial).or_else(|| halved(known.size()?, targets, layers.spatial));
+        Some(Got { at: Some((track, layers, size)), reason: self.present_reason() })
     }
 
     fn present_reason(&self) -> LayerReason {

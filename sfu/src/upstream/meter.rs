@@ -18,11 +18,13 @@ pub(super) struct Meter {
     since: Instant,
     bytes: [u32; TARGETS_MAX],
     rates_bps: [u32; TARGETS_MAX],
+    /// Targets whose rate is no mere expectation.
+    measured: Targets,
 }
 
 impl Default for Meter {
     fn default() -> Self {
-        Self { since: Instant::ORIGIN, bytes: [0; TARGETS_MAX], rates_bps: [0; TARGETS_MAX] }
+        Self { since: Instant::ORIGIN, bytes: [0; TARGETS_MAX], rates_bps: [0; TARGETS_MAX], measured: Targets::NONE }
     }
 }
 
@@ -43,7 +45,14 @@ impl Meter {
         }
     }
 
-    /// Of each target, in bits per second; 0 where nothing was measured yet.
+    /// Has a rate stand for a target that was not measured yet; 0 for none.
+    pub(super) fn expect(&mut self, target: u8, rate_bps: u32) {
+        if let Some(rate) = self.rates_bps.get_mut(usize::from(target)).filter(|_| !self.measured.has(target)) {
+            *rate = rate_bps;
+        }
+    }
+
+    /// Of each target, in bits per second; 0 where nothing was measured or is expected.
     pub(super) const fn rates_bps(&self) -> &[u32; TARGETS_MAX] {
         &self.rates_bps
     }
@@ -54,10 +63,15 @@ impl Meter {
         if elapsed >= 2 * WINDOW {
             return;
         }
-        for (rate, bytes) in self.rates_bps.iter_mut().zip(bytes) {
+        for ((at, rate), bytes) in (0..).zip(&mut self.rates_bps).zip(bytes) {
             let measured = (u128::from(bytes) * 8_000_000 / elapsed.as_micros().max(1)) as u32;
-            // The first measure stands for itself; after that a quarter of each counts.
-            *rate = if *rate == 0 { measured } else { *rate - *rate / 4 + measured / 4 };
+            if self.measured.has(at) && *rate > 0 {
+                *rate = *rate - *rate / 4 + measured / 4;
+            } else if measured > 0 {
+                // The first measure stands for itself; after that a quarter of each counts.
+                *rate = measured;
+                self.measured.0 |= 1 << at;
+            }
         }
     }
 }
@@ -78,6 +92,22 @@ mod tests {
         assert!((49_000..=51_000).contains(&rates[0]), "{}", rates[0]);
         assert!((98_000..=102_000).contains(&rates[1]), "{}", rates[1]);
         assert_eq!(rates[2], 0);
+    }
+
+    #[test]
+    fn what_is_expected_stands_until_it_is_measured() {
+        let mut meter = Meter::default();
+        meter.expect(0, 70_000);
+        meter.expect(1, 700_000);
+        for at in 0..21 {
+            meter.record(Instant::from_millis(10_000 + at * 100), 1_250, Targets(0b01), 2);
+        }
+        let [measured, expected, ..] = *meter.rates_bps();
+        assert!((99_000..=106_000).contains(&measured), "{measured}");
+        assert_eq!(expected, 700_000, "of this target nothing has come");
+        meter.expect(0, 1);
+        meter.expect(1, 600_000);
+        assert_eq!(meter.rates_bps()[..2], [measured, 600_000]);
     }
 
     #[test]

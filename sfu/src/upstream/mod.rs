@@ -9,6 +9,7 @@ mod section;
 mod sources;
 mod track;
 mod meter;
+mod announced;
 mod account;
 mod key_frames;
 mod reception;
@@ -33,7 +34,7 @@ pub(crate) use self::demand::{Demand, NO_LIMIT};
 pub(crate) use self::section::Section;
 use self::sources::{Origin, Role, Sources};
 use self::track::Taken;
-pub(crate) use self::track::{SenderReport, TOP, Track};
+pub(crate) use self::track::{Flow, SenderReport, TOP, Track};
 use crate::command::{PublicationId, SessionId};
 use crate::timers::Armed;
 
@@ -252,13 +253,17 @@ impl Upstream {
         if taken.arrival == Arrival::Jumped && track.kind == Kind::Video {
             track.key_frames.want(now);
         }
-        let Taken { sequence, timestamp, part, .. } = taken;
+        let Taken { sequence, arrival, timestamp, part, allocation, .. } = taken;
         let accepted =
             Accepted { track: origin.track, epoch: track.epoch, sequence, kind: track.kind, timestamp, part };
         self.changed |= taken.changed;
         let siblings = section.tracks();
         if taken.starts_frame && siblings.len() > 1 {
             self.miss_siblings(now, usize::from(origin.track), siblings);
+        }
+        // What comes late tells of before.
+        if let Some(allocation) = allocation.filter(|_| arrival != Arrival::Filled) {
+            self.hear_allocation(now, origin.track, allocation, tally);
         }
         Ok(accepted)
     }

@@ -6,6 +6,7 @@
 //! payload types mean it is told by its section.
 
 mod feedback;
+mod flow;
 mod unread;
 
 use std::time::Duration;
@@ -17,13 +18,15 @@ use tidewire_core::gaps::{Arrival, Gaps};
 use tidewire_core::id::Rid;
 use tidewire_core::limits::{AUDIO_RING, FURTHER_RING, VIDEO_RING};
 use tidewire_core::negotiate::{Extension, Format};
-use tidewire_core::rebuild;
+use tidewire_core::rebuild::{self, Gathered};
 use tidewire_core::ring::{Meta, RetransmissionRing};
 use tidewire_core::rtcp::SenderInfo;
 use tidewire_core::rtp::Header;
 use tidewire_core::time::Instant;
 
+pub(crate) use self::flow::Flow;
 use super::account::Traffic;
+use super::announced::Announced;
 use super::key_frames::KeyFrames;
 use super::meter::Meter;
 use super::reception::Reception;
@@ -36,11 +39,6 @@ pub(super) const REPORT_INTERVAL: Duration = Duration::from_secs(1);
 /// A stream silent for this long may be succeeded by another SSRC of the same section.
 const SUCCESSION_SILENCE: Duration = Duration::from_millis(500);
 
-/// An encoding that was silent for so long, in which a sibling began so many frames, is not sent. Nine frames of a camera; and
-/// three of a shared screen's slowest.
-const NOT_SENT_AFTER: Duration = Duration::from_millis(300);
-const NOT_SENT_AFTER_FRAMES: u8 = 3;
-
 /// A publisher's sender report, and when it came.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct SenderReport {
@@ -49,7 +47,7 @@ pub(crate) struct SenderReport {
 }
 
 /// A packet that was put into its track's ring.
-pub(super) struct Taken {
+pub(super) struct Taken<'a> {
     pub(super) sequence: u64,
     pub(super) arrival: Arrival,
     pub(super) timestamp: u32,
@@ -57,6 +55,8 @@ pub(super) struct Taken {
     pub(super) starts_frame: bool,
     /// Whether there is something new for viewers to choose from.
     pub(super) changed: bool,
+    /// What came with it of what its publisher sends: a video layers allocation.
+    pub(super) allocation: Option<&'a [u8]>,
 }
 
 /// See the module's description.
@@ -92,11 +92,14 @@ pub(crate) struct Track {
     meter: Meter,
     active: Targets,
     size: Option<(u16, u16)>,
-    is_sent: bool,
+    flow: Flow,
+    /// Since when packets are awaited that were announced.
+    expected_since: Instant,
     /// Frames of siblings since its own last packet.
     frames_missed: u8,
     /// Packets in a row whose dependency descriptor could not be read.
     unread: u16,
+    announced: Announced,
 }
 
 impl Track {
@@ -140,9 +143,11 @@ impl Track {
             meter: Meter::default(),
             active: Targets::ALL,
             size: None,
-            is_sent: false,
+            flow: Flow::Silent,
+            expected_since: Instant::ORIGIN,
             frames_missed: 0,
             unread: 0,
+            announced: Announced::default(),
         }
     }
 
@@ -151,29 +156,20 @@ impl Track {
         &self.targets
     }
 
-    /// Bits per second of each target; 0 where nothing was measured yet.
+    /// Bits per second of each target, as announced where nothing was measured yet; 0 where neither is known.
     pub(crate) fn rates_bps(&self) -> &[u32] {
         &self.meter.rates_bps()[..self.targets.len()]
     }
 
-    /// The size of its largest pictures in pixels, as it was last said.
-    pub(crate) const fn size(&self) -> Option<(u16, u16)> {
-        self.size
+    /// The size of its largest pictures in pixels, as they said it last; before the first, as it is announced.
+    pub(crate) fn size(&self) -> Option<(u16, u16)> {
+        self.size.or_else(|| self.announced.size())
     }
 
-    /// That of a spatial layer's pictures, where the stream says it.
+    /// That of a spatial layer's pictures, where it is known.
     pub(crate) fn size_at(&self, spatial: u8) -> Option<(u16, u16)> {
-        self.layering.as_ref()?.size(spatial)
-    }
-
-    /// The targets that are sent at present, as far as the publisher says it.
-    pub(crate) const fn active(&self) -> Targets {
-        self.active
-    }
-
-    /// Whether its publisher sends it at present.
-    pub(crate) const fn is_sent(&self) -> bool {
-        self.is_sent
+        let announced = || self.announced.size_at(spatial).filter(|_| self.size.is_none());
+        self.layering.as_ref().and_then(|layering| layering.size(spatial)).or_else(announced)
     }
 
     /// Lets `ssrc` be the track's stream, unless another one is speaking.
@@ -200,14 +196,14 @@ impl Track {
         true
     }
 
-    pub(super) fn take_primary(
+    pub(super) fn take_primary<'a>(
         &mut self,
         now: Instant,
         section: &Section,
         header: &Header,
         index: u64,
-        packet: &[u8],
-    ) -> Result<Taken, Discard> {
+        packet: &'a [u8],
+    ) -> Result<Taken<'a>, Discard> {
         if self.primary != Some(header.ssrc) && !self.turn_to(now, header.ssrc) {
             return Err(Discard::UnknownSsrc);
         }
@@ -221,17 +217,17 @@ impl Track {
         self.reception.record(now, index, header.timestamp, format.spec.clock_rate);
         self.ask_for_beginning(now);
         let taken = self.store(now, section, format, index, header, packet, payload)?;
-        let returned = !std::mem::replace(&mut self.is_sent, true);
+        let returned = self.arrive(now);
         Ok(Taken { changed: taken.changed || returned, ..taken })
     }
 
-    pub(super) fn take_repair(
+    pub(super) fn take_repair<'a>(
         &mut self,
         now: Instant,
         section: &Section,
         header: &Header,
-        packet: &[u8],
-    ) -> Result<Taken, Discard> {
+        packet: &'a [u8],
+    ) -> Result<Taken<'a>, Discard> {
         let format = section.formats.iter().find(|format| format.rtx == Some(header.payload_type));
         let format = format.ok_or(Discard::UnknownPayloadType)?;
         let highest = self.gaps.highest().ok_or(Discard::RtxUseless)?;
@@ -244,27 +240,20 @@ impl Track {
         Ok(taken)
     }
 
-    /// A sibling has begun a frame. Returns whether this one is found not to be sent any longer.
-    pub(super) fn miss(&mut self, now: Instant) -> bool {
-        self.frames_missed = self.frames_missed.saturating_add(1);
-        let silent = self.frames_missed >= NOT_SENT_AFTER_FRAMES && now.since(self.last_arrival) >= NOT_SENT_AFTER;
-        silent && std::mem::replace(&mut self.is_sent, false)
-    }
-
     /// Puts a packet into the ring if it was not there before.
     #[expect(clippy::too_many_arguments, reason = "a packet in its parts, as primary and repair have it")]
-    fn store(
+    fn store<'a>(
         &mut self,
         now: Instant,
         section: &Section,
         format: &Format,
         sequence: u64,
         header: &Header,
-        packet: &[u8],
+        packet: &'a [u8],
         payload: &[u8],
-    ) -> Result<Taken, Discard> {
-        let block = rebuild::collect(header, packet, &section.extensions);
-        let descriptor = rebuild::element(&block, Extension::DependencyDescriptor);
+    ) -> Result<Taken<'a>, Discard> {
+        let Gathered { block, allocation } = &rebuild::collect(header, packet, &section.extensions);
+        let descriptor = rebuild::element(block, Extension::DependencyDescriptor);
         self.turn_to_codec(format.spec.codec);
         if self.awaits_structure(section, sequence, descriptor) {
             self.gaps.refuse(now, sequence);
@@ -278,22 +267,23 @@ impl Track {
         }
         let looked_at = Packet { sequence, marker: header.marker, payload, descriptor };
         let seen = self.layering.as_mut().map(|layering| layering.inspect(&looked_at)).unwrap_or_default();
-        let changed = self.note_layers(&seen);
+        let changed = self.note_layers(now, &seen);
         let reach = self.open_upwards(seen.reach);
         self.meter.record(now, payload.len(), reach.part_of, self.targets.len());
         let meta = meta(header, format, &seen, reach);
         if self.ring.is_empty() {
             self.ring = RetransmissionRing::new(self.ring_len.0, self.ring_len.1);
         }
-        if !self.ring.insert(sequence, meta, &block, payload) {
+        if !self.ring.insert(sequence, meta, block, payload) {
             return Err(Discard::TooLarge);
         }
         if seen.key_frame {
             self.key_frames.arrived();
             self.key_frame_at = Some(header.timestamp);
         }
-        let part = self.part_of(header.timestamp, seen.key_frame);
-        Ok(Taken { sequence, arrival, timestamp: header.timestamp, part, starts_frame: seen.frame_start, changed })
+        let (timestamp, starts_frame) = (header.timestamp, seen.frame_start);
+        let part = self.part_of(timestamp, seen.key_frame);
+        Ok(Taken { sequence, arrival, timestamp, part, starts_frame, changed, allocation: *allocation })
     }
 
     /// A publisher that takes up another codec begins with another machine.
@@ -304,7 +294,7 @@ impl Track {
     }
 
     /// Takes note of sizes and targets. Returns whether there is something new to choose from.
-    fn note_layers(&mut self, seen: &Inspection) -> bool {
+    fn note_layers(&mut self, now: Instant, seen: &Inspection) -> bool {
         let Some(layering) = &self.layering else { return false };
         // The first packet of a layer that there is may be any packet of its frame: others come late.
         if !seen.frame_start && layering.targets().len() == self.targets.len() {
@@ -313,11 +303,13 @@ impl Track {
         let (known, active) = (layering.targets(), layering.active());
         let highest = known.iter().map(|target| target.spatial).max().unwrap_or(0);
         let size = seen.size.or_else(|| layering.size(highest)).or(self.size);
+        let is_back = self.announced.is_contradicted(now, seen.reach.spatial);
         if known == &self.targets[..] && size == self.size && active == self.active {
-            return false;
+            return is_back;
         }
         self.targets = known.iter().copied().take(TARGETS_MAX).collect();
         (self.size, self.active) = (size, active);
+        self.expect_rates();
         true
     }
 

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod abuse;
+mod announced;
 mod call;
 mod feedback_abuse;
 mod forwarding;

@@ -107,7 +107,7 @@ fn loss_is_seen_from_both_ends_and_costs_the_network_more_than_the_media() {
 #[test]
 fn a_round_trip_is_what_was_measured_from_the_first_report_on() {
     let delay = Duration::from_millis(150);
-    let mut call = running_call_over(Link { loss: 0, doubling: 0, delay, jitter: Duration::ZERO });
+    let mut call = running_call_over(Link { loss: 0, doubling: 0, delay, jitter: Duration::ZERO, ..Link::NONE });
     let viewer = call.world.actors[1].connection;
     observe(&mut call, viewer, 10);
     let told = told(&mut call, viewer, Duration::from_secs(10));

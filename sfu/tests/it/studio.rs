@@ -1,6 +1,7 @@
 //! A publisher with simulcast and its viewers, packet by packet: a test says which packets go out, in which order, and which are
 //! lost, and sees each header and payload that a viewer gets. Over a network of its own nothing is lost and nothing takes time.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -37,6 +38,7 @@ pub(crate) struct Encoding {
     pub(crate) picture: u16,
     pub(crate) tl0: u8,
     pub(crate) frames: u32,
+    /// What its key frames say; nothing where that is zero.
     pub(crate) size: (u16, u16),
     /// Whether its frames go out as time passes.
     pub(crate) runs: bool,
@@ -113,6 +115,8 @@ pub(crate) struct Studio {
     pub(crate) encodings: Vec<Encoding>,
     /// Temporal layers of each encoding.
     pub(crate) temporal_layers: u8,
+    /// Video layers allocations, each to go with the first packet of an encoding's next frame.
+    pub(crate) allocations: BTreeMap<usize, Vec<u8>>,
     pub(crate) watchers: Vec<Watcher>,
     pub(crate) demands: Vec<Vec<EncodingDemand>>,
     seen: Seen,
@@ -142,6 +146,7 @@ impl Studio {
             camera: None,
             encodings: Vec::new(),
             temporal_layers: 1,
+            allocations: BTreeMap::new(),
             watchers: Vec::new(),
             demands: Vec::new(),
             seen: Seen::new(),
@@ -162,6 +167,7 @@ impl Studio {
         offer.push_str("a=extmap:4 urn:ietf:params:rtp-hdrext:sdes:mid\r\n");
         offer.push_str("a=extmap:10 urn:ietf:params:rtp-hdrext:sdes:rtp-stream-id\r\n");
         offer.push_str("a=extmap:11 urn:ietf:params:rtp-hdrext:sdes:repaired-rtp-stream-id\r\n");
+        offer.push_str("a=extmap:12 http://www.webrtc.org/experiments/rtp-hdrext/video-layers-allocation00\r\n");
         for rid in RIDS.iter().take(encodings) {
             offer.push_str(&format!("a=rid:{rid} send\r\n"));
         }
@@ -259,6 +265,7 @@ impl Studio {
     /// Makes the next frame of an encoding, in this many packets.
     pub(crate) fn frame(&mut self, at: usize, is_key: bool, packets: usize) -> Vec<Made> {
         let (layers, now) = (self.temporal_layers, self.now);
+        let mut allocation = self.allocations.remove(&at);
         let encoding = &mut self.encodings[at];
         let pattern: &[u8] = match layers {
             1 => &[0],
@@ -276,7 +283,7 @@ impl Studio {
             payload.extend((0x8000 | frame).to_be_bytes());
             payload.extend([encoding.tl0, temporal << 6 | 0x20]);
             payload.push(u8::from(!is_key));
-            if is_key && part == 0 {
+            if is_key && part == 0 && encoding.size != (0, 0) {
                 let (width, height) = encoding.size;
                 payload.extend([0, 0, 0x9d, 0x01, 0x2a]);
                 payload.extend([width.to_le_bytes(), height.to_le_bytes()].concat());
@@ -292,7 +299,7 @@ impl Studio {
                 ssrc: encoding.ssrc,
                 padded: false,
             };
-            dress(encoding.next + part as u64, &fields, RIDS[at], &payload)
+            dress(encoding.next + part as u64, &fields, (RIDS[at], allocation.take()), &payload)
         });
         let made = made.collect();
         encoding.next += packets as u64;
@@ -449,12 +456,18 @@ fn timestamp(now: Instant) -> u32 {
     (u128::from(now.nanos()) * 90_000 / 1_000_000_000) as u32
 }
 
-/// A packet with its MID and RID.
-fn dress(index: u64, fields: &Fields, rid: &str, payload: &[u8]) -> Made {
+/// A packet with its MID and RID, and an allocation where there is one.
+fn dress(index: u64, fields: &Fields, (rid, allocation): (&str, Option<Vec<u8>>), payload: &[u8]) -> Made {
     let mut ids = Extensions::default();
     ids.bind(Extension::Mid, 4);
     ids.bind(Extension::Rid, 10);
-    let block = [&[Extension::Rid as u8, rid.len() as u8], rid.as_bytes()].concat();
+    ids.bind(Extension::VideoLayersAllocation, 12);
+    ids.mixed = true;
+    let mut block = [&[Extension::Rid as u8, rid.len() as u8], rid.as_bytes()].concat();
+    if let Some(allocation) = allocation {
+        block.extend([Extension::VideoLayersAllocation as u8, allocation.len() as u8]);
+        block.extend(allocation);
+    }
     let mut header = [0; HEADER_LEN_MAX];
     let header_len = Form::new(&ids, &Mid::from("1").unwrap()).write(fields, &block, &mut header).unwrap();
     Made { index, header_len, bytes: [&header[..header_len], payload].concat() }

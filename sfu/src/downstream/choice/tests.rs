@@ -11,7 +11,7 @@ fn camera() -> [Candidate<'static>; 3] {
         rid: Rid::from(rid).ok(),
         size: Some(size),
         sizes: [None; SIZES_MAX],
-        is_sent: true,
+        flow: Flow::Arriving,
         targets: &LONE,
         active: Targets::ALL,
         rates_bps,
@@ -57,16 +57,36 @@ fn a_wish_and_what_it_comes_to() {
 #[test]
 fn what_is_not_sent_is_replaced_by_the_next_lower_and_stays_wanted() {
     let mut camera = camera();
-    camera[2].is_sent = false;
+    camera[2].flow = Flow::Silent;
     let choice = choose(&camera, &Wish::default(), None, None);
     assert_eq!(choice.aim.map(|aim| aim.track), Some(2));
     assert_eq!((choice.reason, choice.wanted), (LayerReason::NotSent, Some((3, NO_LIMIT))));
-    camera[1].is_sent = false;
+    camera[1].flow = Flow::Silent;
     assert_eq!(chosen(&camera, &Wish::default()), (Some(1), LayerReason::NotSent));
-    (camera[0].is_sent, camera[1].is_sent) = (false, true);
+    (camera[0].flow, camera[1].flow) = (Flow::Silent, Flow::Arriving);
     assert_eq!(chosen(&camera, &shown(100, 100)), (Some(2), LayerReason::NotSent), "nothing lower");
-    camera[1].is_sent = false;
+    camera[1].flow = Flow::Silent;
     assert_eq!(chosen(&camera, &Wish::default()), (Some(3), LayerReason::Best), "nothing at all: the best is awaited");
+}
+
+#[test]
+fn what_is_announced_is_awaited_by_whoever_has_a_picture_and_not_by_whoever_has_none() {
+    let mut camera = camera();
+    camera[2].flow = Flow::Announced;
+    let from = |track| choose(&camera, &Wish::default(), None, track).aim.map(|aim| aim.track);
+    assert_eq!(from(Some(Aim { track: 1, target: TOP, spatial: 0 })), Some(3));
+    assert_eq!(from(None), Some(2));
+    camera.iter_mut().for_each(|one| one.flow = Flow::Announced);
+    assert_eq!(chosen(&camera, &Wish::default()), (Some(3), LayerReason::Best), "there is no other");
+}
+
+#[test]
+fn while_nothing_is_sent_a_viewer_stays_where_it_is() {
+    let mut camera = camera();
+    camera.iter_mut().for_each(|one| one.flow = Flow::Silent);
+    let choice = choose(&camera, &Wish::default(), None, Some(Aim { track: 2, target: TOP, spatial: 0 }));
+    assert_eq!((choice.aim.map(|aim| aim.track), choice.reason), (Some(2), LayerReason::NotSent));
+    assert_eq!(choice.wanted, Some((3, NO_LIMIT)));
 }
 
 #[test]
@@ -103,7 +123,7 @@ fn layers_of_one_encoding_are_chosen_by_the_same_rules() {
         rid: None,
         size: Some((1280, 720)),
         sizes: [None; SIZES_MAX],
-        is_sent: true,
+        flow: Flow::Arriving,
         targets: &targets,
         active: Targets::ALL,
         rates_bps: &rates_bps,

@@ -5,20 +5,6 @@ fn at(millis: u64) -> Instant {
 }
 
 #[test]
-fn an_encoding_is_not_sent_after_three_frames_of_a_sibling_and_three_hundred_milliseconds() {
-    let mut track = Track::encoding(0, Rid::from("h").unwrap(), 0);
-    track.is_sent = true;
-    track.last_arrival = at(1_000);
-    assert!(!(1_033..1_290).step_by(33).any(|millis| track.miss(at(millis))), "too soon, however many frames");
-    assert!(track.miss(at(1_301)), "told once");
-    assert!(!track.miss(at(1_334)) && !track.is_sent());
-    track.is_sent = true;
-    track.frames_missed = 0;
-    assert!(!track.miss(at(9_000)) && !track.miss(at(9_500)), "a sibling that is slow says little");
-    assert!(track.miss(at(10_000)));
-}
-
-#[test]
 fn sets_with_the_highest_target_are_open_upwards() {
     let mut track = Track::lone(0, Kind::Video, None);
     track.targets = (0..3).map(|temporal| Target { spatial: 0, temporal }).collect();
