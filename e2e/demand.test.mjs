@@ -57,6 +57,9 @@ describe("demand", () => {
     const mixed = await settled(publishers, ({ f }, name) => f.active === (name === grows));
     context.diagnostic(`one of them large: ${rates(mixed)}`);
     assert.ok(mixed.f > 0 && mixed.f < full.f / 4, rates(mixed));
+    const heard = await allocations(server);
+    context.diagnostic(`layer allocations: ${heard.received} received, ${heard.refused} refused`);
+    assert.ok(heard.received >= PUBLISHERS && heard.refused === 0, JSON.stringify(heard));
     assert.deepEqual(browser.faults(), []);
   });
 });
@@ -72,6 +75,13 @@ async function publish(browser, server, channel) {
     publishers.push(publisher);
   }
   return { publishers, names };
+}
+
+/** What publishers have announced of their encodings. */
+async function allocations(server) {
+  const metrics = await server.metrics();
+  const counted = (name) => Number(metrics.match(new RegExp(`^tidewire_layer_allocations_${name}_total\\{shard="0"\\} (\\d+)`, "m"))?.[1]);
+  return { received: counted("received"), refused: counted("refused") };
 }
 
 /** Waits until that is on which should be; then, what leaves all publishers, in bits a second by encoding. */
