@@ -22,6 +22,7 @@ pub mod gaps;
 pub mod ring;
 pub mod trains;
 pub mod random;
+pub mod hashing;
 pub mod codec;
 pub mod negotiate;
 pub mod message;

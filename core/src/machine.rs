@@ -86,6 +86,13 @@ pub trait Egress {
     /// fetched meanwhile; nothing else may come of it.
     #[inline]
     fn expect<T>(&self, _soon: &T) {}
+
+    /// Tells that media goes to this path from now on, whose other end has shown who it is. A backend can set something
+    /// aside for it; what is sent, and from where, stays the same. A path is devoted once, until it is released.
+    fn devote(&mut self, _path: &Path) {}
+
+    /// Tells that a devoted path is one like any other again.
+    fn release(&mut self, _path: &Path) {}
 }
 
 /// Whether a fan-out came to its end within its budget.

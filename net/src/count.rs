@@ -37,6 +37,10 @@ registry! {
         SendFailed = "io_send_failed",
         /// Trains that the kernel refused and that went out one by one.
         TrainsRefused = "io_trains_refused",
+        /// Times a viewer got a socket of its own, connected to it.
+        Connected = "io_connected",
+        /// Times a viewer got none though there could be one: no place was left, or the kernel would send from another address.
+        NotConnected = "io_not_connected",
         /// Flushes ahead of time, since the egress was full.
         EarlyFlushes = "io_early_flushes",
         /// Turns of the shard.

@@ -61,6 +61,12 @@ impl Headers {
     }
 }
 
+/// For a socket that is connected: a name would have the kernel look up the way as for any other.
+pub(crate) fn leave_name_out(header: &mut libc::mmsghdr) {
+    header.msg_hdr.msg_name = std::ptr::null_mut();
+    header.msg_hdr.msg_namelen = 0;
+}
+
 /// Sends one datagram by itself, for a train that the kernel refused.
 pub(crate) fn send_lone(socket: std::os::fd::RawFd, remote: &SocketAddr, bytes: &[u8]) -> std::io::Result<()> {
     let mut name = Name::EMPTY;

@@ -7,6 +7,7 @@
 
 mod address;
 pub mod clock;
+mod connected;
 mod control;
 pub mod count;
 mod driver;

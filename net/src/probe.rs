@@ -76,7 +76,7 @@ fn scratch() -> io::Result<Sockets> {
 
 fn try_uring() -> io::Result<()> {
     let waker = Waker::new()?;
-    let mut uring = Uring::new(scratch()?, &waker, 1, false)?;
+    let mut uring = Uring::new(scratch()?, &waker, 1, false, 0)?;
     uring.collect();
     // A kernel without multishot receives or provided buffers refuses with the very first call.
     match uring.tally().of(IoCounter::ReceiveFailed) {

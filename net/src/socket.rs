@@ -1,4 +1,5 @@
-//! The sockets of a shard: one a local address, all on the shard's own port, set up once and never connected.
+//! The sockets of a shard: one a local address, all on the shard's own port, set up once and never connected. Everything
+//! that comes, comes to them.
 //!
 //! Says what the kernel gave of what was asked (buffers, UDP_GRO), and holds every socket option in one place.
 
@@ -91,7 +92,7 @@ impl Sockets {
 
 /// Media never travels in fragments, and no message from the path can make it smaller; it fits every path that WebRTC works
 /// over. What this saves is the kernel's choice of an identification for fragments: 5 % of a lone datagram.
-fn send_unfragmented(socket: &Socket, address: SocketAddr) -> io::Result<()> {
+pub(crate) fn send_unfragmented(socket: &Socket, address: SocketAddr) -> io::Result<()> {
     if address.is_ipv6() {
         set_option(socket.as_raw_fd(), libc::IPPROTO_IPV6, libc::IPV6_MTU_DISCOVER, libc::IPV6_PMTUDISC_PROBE)
     } else {

@@ -278,6 +278,7 @@ fn start_shard(
         io: settings.io,
         driver: settings.driver,
         offload: settings.trains,
+        connected_max: settings.connected_max,
         core: cores::for_shard(shard, settings.shards),
         spin: settings.spin,
     };

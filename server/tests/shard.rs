@@ -1,7 +1,7 @@
 //! The whole media path without the program around it: a session table on a real shard, real sockets, virtual clients.
 //!
-//! Forwarding over the shard allocates nothing after warm-up, over either packet I/O. A binary of its own, since it
-//! counts in the global allocator.
+//! Forwarding over the shard allocates nothing after warm-up, over either packet I/O; viewers have sockets of their own
+//! under io_uring, and only they. A binary of its own, since it counts in the global allocator.
 #![allow(clippy::unwrap_used)]
 
 use std::alloc::{GlobalAlloc, Layout, System};
@@ -9,16 +9,18 @@ use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant as Clock};
 
-use tidewire_core::count::Counter;
+use tidewire_core::count::{Counter, Tally};
 use tidewire_core::handshake::{Fingerprint, Profile, Progress, Request as Handshake, SrtpKeys};
 use tidewire_core::id::{ApplicationId, ChannelKey, ChannelName, ConnectionId, ConnectionKey, MediaId, ShardId};
+use tidewire_core::limits::CONNECTED_MAX;
 use tidewire_core::message::{Request, Response};
 use tidewire_core::random::Seeded;
 use tidewire_core::sim::{Actor, Client, Media};
 use tidewire_core::time::Instant;
+use tidewire_net::count::IoCounter;
 use tidewire_net::mailbox::Sender;
 use tidewire_net::{DriverChoice, IoChoice, Offload, ShardConfig, ShardHandle};
 use tidewire_sfu::{Command, Control, SessionTable, ShardPlan, TableConfig};
@@ -57,6 +59,9 @@ const VIEWERS: u16 = 10;
 /// Nothing here takes this long; a test that hangs ends.
 const PATIENCE: Duration = Duration::from_secs(30);
 
+/// One test after the other: the count is the process's own.
+static ALONE: Mutex<()> = Mutex::new(());
+
 /// Keys in place of DTLS, by connection.
 type Keys = Arc<Mutex<BTreeMap<ConnectionId, SrtpKeys>>>;
 
@@ -79,6 +84,7 @@ impl Stage {
             io,
             driver,
             offload: Offload::default(),
+            connected_max: CONNECTED_MAX,
             core: None,
             spin: Duration::ZERO,
         };
@@ -121,12 +127,34 @@ impl Stage {
         let mut actor = Actor { connection: id, media };
         self.keys.lock().unwrap().insert(id, actor.peer().keys.clone());
         self.shard.command(command).unwrap();
+        self.clients.push((self.socket(publishes), actor));
+    }
+
+    /// A client's socket, which hears nothing but the shard's own address and port.
+    fn socket(&self, paces: bool) -> UdpSocket {
         let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-        socket.connect(server).unwrap();
+        socket.connect(self.shard.addresses()[0]).unwrap();
         // The publisher's socket alone paces the loop.
-        socket.set_nonblocking(!publishes).unwrap();
+        socket.set_nonblocking(!paces).unwrap();
         socket.set_read_timeout(Some(Duration::from_millis(1))).unwrap();
-        self.clients.push((socket, actor));
+        socket
+    }
+
+    /// A client's NAT gives it another port.
+    fn rebind(&mut self, client: usize) {
+        let socket = self.socket(false);
+        self.clients[client].1.peer().move_to(socket.local_addr().unwrap());
+        self.clients[client].0 = socket;
+    }
+
+    fn io_counter(&self, counter: IoCounter) -> u64 {
+        self.shard.counters()[Tally::default().values().count() + counter as usize]
+    }
+
+    /// Lets every viewer get this many packets more.
+    fn go_on(&mut self, packets: usize) {
+        let before = self.fewest();
+        self.until(|stage| stage.fewest() > before + packets);
     }
 
     /// Lets the clients live until the condition holds.
@@ -173,9 +201,9 @@ fn pretend(keys: Keys, progress: Sender<Progress>) -> impl FnMut(Handshake) -> R
     }
 }
 
-/// One test for all, since the count is the process's own.
 #[test]
 fn forwarding_over_a_shard_allocates_nothing() {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     let ways = [
         (IoChoice::Uring, DriverChoice::Executor),
         (IoChoice::Uring, DriverChoice::Plain),
@@ -199,6 +227,51 @@ fn forwarding_over_a_shard_allocates_nothing() {
         }
         let forwarded = Counter::ALL.iter().position(|counter| *counter == Counter::Forwarded).unwrap();
         assert!(stage.shard.counters()[forwarded] > 600 * u64::from(VIEWERS), "{io:?}, {driver:?}");
+        stage.shard.stop().unwrap();
+    }
+}
+
+/// What became of a viewer's packets.
+fn assert_whole(stage: &Stage) {
+    for (_, actor) in &stage.clients {
+        if let Media::Views(viewer) = &actor.media {
+            assert_eq!((viewer.damaged, viewer.peer.refused), (0, 0));
+        }
+    }
+}
+
+#[test]
+fn viewers_have_sockets_of_their_own_wherever_they_go_and_strangers_get_none() {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    for driver in [DriverChoice::Executor, DriverChoice::Plain] {
+        let mut stage = Stage::new(IoChoice::Uring, driver);
+        (0..=3).for_each(|number| stage.open(number));
+        stage.go_on(100);
+        stage.until(|stage| stage.io_counter(IoCounter::Connected) == 3);
+
+        stage.rebind(2);
+        stage.go_on(100);
+        stage.until(|stage| stage.io_counter(IoCounter::Connected) == 4);
+
+        // From as many strangers: a check of nobody's password, a hello, a packet of media.
+        let server = stage.shard.addresses()[0];
+        for number in 0..200 {
+            let stranger = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+            let mut check = [0; 68];
+            check[..8].copy_from_slice(&[0, 1, 0, 48, 0x21, 0x12, 0xa4, 0x42]);
+            for bytes in [&check[..], &[22, 254, 253, number, 0], &[0x80, 96, 0, number, 0, 0, 0, 0, 0, 0, 0, 0]] {
+                stranger.send_to(bytes, server).unwrap();
+            }
+        }
+        stage.go_on(100);
+
+        // A viewer is gone, and the kernel is told so for each packet that is still sent to it.
+        stage.clients.remove(1);
+        stage.go_on(100);
+        assert_whole(&stage);
+        let [connected, others, failed] = [IoCounter::Connected, IoCounter::NotConnected, IoCounter::SendFailed]
+            .map(|counter| stage.io_counter(counter));
+        assert_eq!((connected, others, failed), (4, 0, 0), "{driver:?}");
         stage.shard.stop().unwrap();
     }
 }

@@ -125,6 +125,12 @@ impl Connection {
         }
     }
 
+    /// The path on which this connection gets media: a viewer's, once it has keys.
+    pub(crate) fn served(&self) -> Option<Path> {
+        let is_served = matches!(self.role, Role::Downstream(_)) && self.protection.is_some();
+        self.ice.selected().filter(|_| is_served)
+    }
+
     /// Lends what sending takes, beside the role; nothing before keys and a path are there.
     #[inline]
     pub(crate) fn way<'a, E>(&'a mut self, now: Instant, egress: &'a mut E) -> Option<(Way<'a, E>, &'a mut Role)> {

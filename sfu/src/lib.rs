@@ -18,7 +18,6 @@ mod departures;
 mod downstream;
 mod estimate;
 mod fanout;
-mod hashing;
 mod level;
 pub mod limits;
 mod notices;

@@ -4,9 +4,8 @@
 //! and nobody without a password can put an entry into it.
 
 use hashbrown::HashMap;
+use tidewire_core::hashing::Folding;
 use tidewire_core::machine::Path;
-
-use crate::hashing::Folding;
 
 /// Path to connection slot.
 #[derive(Debug)]

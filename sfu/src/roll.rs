@@ -6,7 +6,7 @@
 
 use hashbrown::HashMap;
 
-use crate::hashing::Folding;
+use tidewire_core::hashing::Folding;
 
 /// See the module's description.
 #[derive(Debug, Default)]

@@ -5,11 +5,11 @@
 //! those whose keys are in.
 
 use hashbrown::HashMap;
+use tidewire_core::hashing::Folding;
 use tidewire_core::machine::{Egress, Progress};
 
 use crate::command::PublicationId;
 use crate::fanout::FanOut;
-use crate::hashing::Folding;
 use crate::roll::Roll;
 use crate::round::Floor;
 use crate::speakers::Speakers;

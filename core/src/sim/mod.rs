@@ -17,7 +17,7 @@ mod world;
 
 pub use answerer::Answerer;
 pub use client::{Client, announced, server_credentials};
-pub use collected::Collected;
+pub use collected::{Collected, Told};
 pub use layers::{
     Arrived, Decoder, DecodingViewer, Encoder, Encoding, FrameId, Gap, Indication, InterLayer, LayeredPublisher,
     Layers, Packet, Payload, Shown, Structure, Truth, Wire,

@@ -89,6 +89,12 @@ impl Peer {
         self.next_check = Instant::ORIGIN;
     }
 
+    /// Its network has given it another address; it checks the new path at its next turn.
+    pub fn move_to(&mut self, address: SocketAddr) {
+        self.address = address;
+        self.next_check = Instant::ORIGIN;
+    }
+
     /// A stream has ended: its place is another's.
     pub fn forget(&mut self, ssrc: u32) {
         self.inbound.forget(ssrc);

@@ -96,6 +96,8 @@ pub struct World<M: Machine> {
     pub events: Vec<M::Event>,
     /// Everything that the machine has sent, when it is asked to be kept.
     pub sent: Option<Vec<(Path, Vec<u8>)>>,
+    /// Paths that the machine holds to be worth a backend's care.
+    pub devoted: Vec<Path>,
     network: Network,
     server: SocketAddr,
     budget: Budget,
@@ -114,6 +116,7 @@ impl<M: Machine> World<M> {
             actors: Vec::new(),
             events: Vec::new(),
             sent: None,
+            devoted: Vec::new(),
             network: Network::new(seed, link),
             server,
             budget,
@@ -229,6 +232,7 @@ impl<M: Machine> World<M> {
         while let Some(event) = self.machine.poll_event() {
             self.events.push(event);
         }
+        egress.told.into_iter().for_each(|told| told.note(&mut self.devoted));
         for (path, bytes) in egress.datagrams {
             if let Some(sent) = &mut self.sent {
                 sent.push((path, bytes.clone()));

@@ -16,6 +16,12 @@ use crate::socket::Sockets;
 /// Hands all trains to the kernel; on return it holds no pointer to them.
 pub(crate) trait Carrier {
     fn carry(&mut self, load: &mut Load);
+
+    /// Media goes to this path from now on.
+    fn devote(&mut self, _path: &Path, _load: &mut Load) {}
+
+    /// The path is one like any other again.
+    fn release(&mut self, _path: &Path) {}
 }
 
 /// Sealed datagrams, and what is needed to send them.
@@ -61,6 +67,14 @@ impl<C: Carrier> Egress for Outbox<C> {
 
     fn commit(&mut self, len: usize) {
         self.load.trains.commit(len);
+    }
+
+    fn devote(&mut self, path: &Path) {
+        self.carrier.devote(path, &mut self.load);
+    }
+
+    fn release(&mut self, path: &Path) {
+        self.carrier.release(path);
     }
 
     #[inline]

@@ -76,7 +76,7 @@ fn refused_train_goes_out_singly_over_epoll() {
 
 #[test]
 fn refused_train_goes_out_singly_over_uring() {
-    refused_train_goes_out_singly(Uring::new(sockets_without_trains(), &Waker::new().unwrap(), 64, true).unwrap());
+    refused_train_goes_out_singly(Uring::new(sockets_without_trains(), &Waker::new().unwrap(), 64, true, 0).unwrap());
 }
 
 fn refused_datagram_is_counted_and_costs_no_other(mut io: impl PacketIo) {
@@ -100,7 +100,7 @@ fn refused_datagram_is_counted_and_costs_no_other_over_epoll() {
 
 #[test]
 fn refused_datagram_is_counted_and_costs_no_other_over_uring() {
-    refused_datagram_is_counted_and_costs_no_other(Uring::new(sockets(), &Waker::new().unwrap(), 64, true).unwrap());
+    refused_datagram_is_counted_and_costs_no_other(Uring::new(sockets(), &Waker::new().unwrap(), 64, true, 0).unwrap());
 }
 
 /// More than the arena and the table of trains hold: it must be flushed under way, and nothing may be lost or changed.
@@ -128,7 +128,7 @@ fn full_egress_is_flushed_under_way_over_epoll() {
 
 #[test]
 fn full_egress_is_flushed_under_way_over_uring() {
-    full_egress_is_flushed_under_way(Uring::new(sockets(), &Waker::new().unwrap(), 64, true).unwrap());
+    full_egress_is_flushed_under_way(Uring::new(sockets(), &Waker::new().unwrap(), 64, true, 0).unwrap());
 }
 
 fn datagram_is_lent_where_it_arrived(mut io: impl PacketIo) {
@@ -154,5 +154,5 @@ fn datagram_is_lent_where_it_arrived_over_epoll() {
 
 #[test]
 fn datagram_is_lent_where_it_arrived_over_uring() {
-    datagram_is_lent_where_it_arrived(Uring::new(sockets(), &Waker::new().unwrap(), 64, true).unwrap());
+    datagram_is_lent_where_it_arrived(Uring::new(sockets(), &Waker::new().unwrap(), 64, true, 0).unwrap());
 }

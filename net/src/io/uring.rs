@@ -4,9 +4,10 @@
 //! `io_uring_enter` that hands them over brings what came. Sends are tried at once and never wait (MSG_DONTWAIT), so when
 //! the call returns the kernel holds no pointer to a train; a send without a completion went well. The ring belongs to the
 //! thread that made it (SINGLE_ISSUER, DEFER_TASKRUN). It is never polled by another ring: with deferred work only a
-//! registered eventfd rings.
+//! registered eventfd rings. Viewers who get media are sent to by sockets of their own that receive nothing (`connected`).
 
 mod buffers;
+mod devoted;
 mod ring;
 
 use std::io;
@@ -38,9 +39,15 @@ pub(crate) struct Uring {
 
 impl Uring {
     /// To be called on the thread that will drive it.
-    pub(crate) fn new(sockets: Sockets, waker: &Waker, segments_max: usize, gro: bool) -> io::Result<Self> {
+    pub(crate) fn new(
+        sockets: Sockets,
+        waker: &Waker,
+        segments_max: usize,
+        gro: bool,
+        connected_max: usize,
+    ) -> io::Result<Self> {
         let inbox = Inbox::new();
-        let ring = Ring::new(&sockets, waker)?;
+        let ring = Ring::new(&sockets, waker, connected_max)?;
         inbox.buffers.register(&ring)?;
         if gro {
             sockets.receive_trains()?;

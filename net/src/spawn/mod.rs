@@ -73,6 +73,8 @@ pub struct ShardConfig {
     pub io: IoChoice,
     pub driver: DriverChoice,
     pub offload: Offload,
+    /// Viewers that may have a connected socket of their own, under `uring`; 0 for none.
+    pub connected_max: usize,
     /// The core to which the shard is pinned.
     pub core: Option<usize>,
     /// How long to look for packets before sleeping. Zero sleeps at once.

@@ -34,6 +34,7 @@ pub(super) struct Plan {
     pub(super) driver: DriverChoice,
     segments_max: usize,
     gro: bool,
+    connected_max: usize,
     core: Option<usize>,
     spin: Duration,
 }
@@ -47,6 +48,7 @@ impl Plan {
             driver: choose_driver(config.driver, io, probe)?,
             segments_max: if config.offload.send { probe.train_segments_max } else { 1 },
             gro: config.offload.receive && probe.receives_trains,
+            connected_max: config.connected_max,
             core: config.core,
             spin: config.spin,
         })
@@ -63,7 +65,8 @@ impl Plan {
         let (report, shard) = (started.clone(), self.shard.0);
         let run = AssertUnwindSafe(move || match self.io {
             IoChoice::Uring => {
-                self.drive(build, report, move || Uring::new(sockets, &waker, self.segments_max, self.gro))
+                let (segments, gro, connected) = (self.segments_max, self.gro, self.connected_max);
+                self.drive(build, report, move || Uring::new(sockets, &waker, segments, gro, connected))
             }
             IoChoice::Epoll | IoChoice::Auto => {
                 self.drive(build, report, move || Epoll::new(sockets, &waker, self.segments_max, self.gro))

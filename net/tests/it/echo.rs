@@ -27,6 +27,9 @@ pub(crate) enum Command {
         packets: u32,
         len: usize,
     },
+    /// Media goes to this client of the socket with this number from now on.
+    Devote(u8, SocketAddr),
+    Release(u8, SocketAddr),
     /// Ask the handshake threads for this many things at once.
     Handshakes(u32),
     /// From now on datagrams are counted and not returned.
@@ -101,8 +104,10 @@ impl Machine for Echo {
         }
     }
 
-    fn handle_command<E: Egress>(&mut self, now: Instant, command: Command, _: &mut E) {
+    fn handle_command<E: Egress>(&mut self, now: Instant, command: Command, egress: &mut E) {
         match command {
+            Command::Devote(local, remote) => egress.devote(&Path { local, remote }),
+            Command::Release(local, remote) => egress.release(&Path { local, remote }),
             Command::Stall(release) => {
                 self.events.push_back(Event::Ready);
                 self.stall = Some(release);

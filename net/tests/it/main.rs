@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "tests")]
 
 mod allocations;
+mod connected;
 mod cost;
 mod echo;
 mod idle;

@@ -58,6 +58,7 @@ pub(crate) fn config(Combination { io, driver, .. }: Combination) -> ShardConfig
         io,
         driver,
         offload: Offload::default(),
+        connected_max: 0,
         core: None,
         spin: Duration::ZERO,
     }

@@ -18,6 +18,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use tidewire_core::id::{ApplicationId, Label};
+use tidewire_core::limits::CONNECTED_MAX;
 use tidewire_net::handshake::Versions;
 use tidewire_net::{DriverChoice, IoChoice, Offload};
 
@@ -65,6 +66,8 @@ pub(crate) struct Settings {
     pub(crate) driver: DriverChoice,
     pub(crate) dtls: Versions,
     pub(crate) trains: Offload,
+    /// Viewers of a shard that may have a socket of their own; 0 for none.
+    pub(crate) connected_max: usize,
     /// Audio tracks of a channel that are forwarded at a time; 0 for all.
     pub(crate) loudest: usize,
     pub(crate) secret: Secret,
@@ -196,6 +199,7 @@ struct Draft {
     driver: DriverChoice,
     dtls: Versions,
     trains: Offload,
+    connected_max: Option<usize>,
     loudest: usize,
     secret: Option<Vec<u8>>,
     self_signed: bool,
@@ -231,6 +235,7 @@ impl Draft {
             driver: self.driver,
             dtls: self.dtls,
             trains: self.trains,
+            connected_max: self.connected_max.unwrap_or(CONNECTED_MAX),
             loudest: self.loudest,
             secret: self.secret.map_or_else(|| Secret::Random(random.to_vec()), Secret::Given),
             applications: Self::applications(sources)?,

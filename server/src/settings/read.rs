@@ -6,7 +6,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use tidewire_core::id::Label;
-use tidewire_core::limits::SOCKETS_MAX;
+use tidewire_core::limits::{CONNECTIONS_MAX, SOCKETS_MAX};
 use tidewire_net::handshake::Versions;
 use tidewire_net::{DriverChoice, IoChoice, Offload};
 use tidewire_sfu::limits::LOUDEST_MAX;
@@ -101,6 +101,19 @@ pub(super) fn spin(draft: &mut Draft, text: &str) -> Result<(), Wrong> {
         us if us > SPIN_US_MAX => Err(Wrong::new(format!("{us} us is longer than any wait for a packet pays"), mend)),
         us => {
             draft.spin = Duration::from_micros(us);
+            Ok(())
+        }
+    }
+}
+
+pub(super) fn connected_sockets(draft: &mut Draft, text: &str) -> Result<(), Wrong> {
+    let mend = format!("Write a number from 1 to {CONNECTIONS_MAX}, or 0 for none");
+    match parsed(text, "a number of sockets", &mend)? {
+        sockets if sockets > CONNECTIONS_MAX => {
+            Err(Wrong::new(format!("{sockets} are more than a shard has connections"), mend))
+        }
+        sockets => {
+            draft.connected_max = Some(sockets);
             Ok(())
         }
     }

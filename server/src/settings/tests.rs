@@ -12,16 +12,17 @@ fn nothing_set_gives_the_defaults() {
     assert_eq!((settings.udp_port, settings.shards), (10_000, 3));
     assert_eq!((settings.io, settings.dtls, settings.tls), (IoChoice::Auto, Versions::Dtls12, Tls::Off));
     assert_eq!(settings.secret, Secret::Random(RANDOM.to_vec()));
+    assert_eq!(settings.connected_max, 1024);
     assert!(settings.media_ips.is_empty() && settings.announce_ips.is_empty() && settings.spin.is_zero());
 }
 
 #[test]
 fn flag_goes_before_environment_before_file() {
-    let file = "udp-port = 1\nshards = 1\nspin-us = 1\nloudest = 3";
+    let file = "udp-port = 1\nshards = 1\nspin-us = 1\nloudest = 3\nconnected-sockets = 0";
     let environment = [("TIDEWIRE_UDP_PORT", "2"), ("TIDEWIRE_SHARDS", "2")];
     let settings = read(&[("udp-port", &["3"])], &environment, file).unwrap();
     assert_eq!((settings.udp_port, settings.shards, settings.spin), (3, 2, Duration::from_micros(1)));
-    assert_eq!(settings.loudest, 3);
+    assert_eq!((settings.loudest, settings.connected_max), (3, 0));
 }
 
 #[test]
@@ -85,6 +86,7 @@ fn values_that_make_no_sense_are_refused() {
         ("driver", "tokio"),
         ("dtls", "1.1"),
         ("spin-us", "1000001"),
+        ("connected-sockets", "16385"),
         ("loudest", "33"),
         ("secret", ""),
         ("tls", "on"),

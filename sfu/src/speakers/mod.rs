@@ -16,6 +16,7 @@ use std::time::Duration;
 
 use arrayvec::ArrayVec;
 use hashbrown::HashMap;
+use tidewire_core::hashing::Folding;
 use tidewire_core::time::Instant;
 
 pub(crate) use self::level::Level;
@@ -23,7 +24,6 @@ pub(crate) use self::loudest::Admission;
 use self::loudest::Loudest;
 pub(crate) use self::voice::Place;
 use self::voice::Voice;
-use crate::hashing::Folding;
 use crate::limits::SPEAKERS_MAX;
 use crate::timers::Armed;
 use crate::upstream::TrackKey;

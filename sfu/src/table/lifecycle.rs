@@ -97,7 +97,9 @@ impl SessionTable {
     /// Keys are in: a viewer is served from now on, and its key frame is asked for at once.
     pub(super) fn connect<E: Egress>(&mut self, now: Instant, id: ConnectionId, keys: &SrtpKeys, egress: &mut E) {
         let Some(connection) = self.connection(id) else { return };
+        let before = connection.served();
         connection.protect(keys);
+        redirect(before, connection.served(), egress);
         let early_media = connection.early_media;
         let viewer = match &connection.role {
             Role::Upstream => None,
@@ -126,6 +128,7 @@ impl SessionTable {
             return;
         }
         let Some(mut connection) = self.connections.take(id.slot) else { return };
+        redirect(connection.served(), None, egress);
         if let Some((mut way, Role::Downstream(downstream))) = connection.way(now, egress) {
             downstream.say_goodbye(&mut way);
         }
@@ -325,6 +328,14 @@ impl SessionTable {
             self.send_feedback(now, key.upstream(), egress);
             self.arm_feedback(key.upstream());
         }
+    }
+}
+
+/// Tells the egress where a viewer is served now, if that has changed.
+pub(super) fn redirect<E: Egress>(before: Option<Path>, now: Option<Path>, egress: &mut E) {
+    if before != now {
+        before.iter().for_each(|path| egress.release(path));
+        now.iter().for_each(|path| egress.devote(path));
     }
 }
 

@@ -4,6 +4,7 @@
 mod abuse;
 mod announced;
 mod call;
+mod devotion;
 mod feedback_abuse;
 mod forwarding;
 mod guest;

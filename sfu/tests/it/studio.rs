@@ -120,6 +120,8 @@ pub(crate) struct Studio {
     pub(crate) watchers: Vec<Watcher>,
     pub(crate) demands: Vec<Vec<EncodingDemand>>,
     seen: Seen,
+    /// Paths that the table holds to be worth a backend's care.
+    devoted: Vec<Path>,
     clients: u16,
 }
 
@@ -150,6 +152,7 @@ impl Studio {
             watchers: Vec::new(),
             demands: Vec::new(),
             seen: Seen::new(),
+            devoted: Vec::new(),
             clients: 0,
         };
         studio.publish(encodings);
@@ -393,6 +396,7 @@ impl Studio {
         }
         while self.table.forward(self.now, Budget { packets_max: 64 }, &mut egress) == Progress::More {}
         note(&mut self.seen, egress.datagrams.clone());
+        egress.told.drain(..).for_each(|told| told.note(&mut self.devoted));
         for (path, bytes) in egress.datagrams {
             self.arrive(path.remote, bytes);
         }

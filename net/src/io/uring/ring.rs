@@ -11,17 +11,21 @@ use std::time::Duration;
 use io_uring::types::{Fd, Fixed, SubmitArgs, Timespec};
 use io_uring::{EnterFlags, IoUring, Submitter, cqueue, opcode, squeue};
 use tidewire_core::limits::{RECEIVE_SLOTS, SOCKETS_MAX, TRAINS_MAX};
+use tidewire_core::machine::Path;
 
 use super::buffers::BufferRing;
+use super::devoted::Devoted;
 use crate::address::NAME_LEN;
 use crate::control;
 use crate::count::{IoCounter, IoTally};
+use crate::headers::leave_name_out;
 use crate::io::outbox::{Carrier, Load};
 use crate::socket::Sockets;
 use crate::wake::Waker;
 
 pub(crate) struct Ring {
     ring: IoUring,
+    devoted: Devoted,
     /// What a multishot receive is told about the slot's layout.
     layout: Box<libc::msghdr>,
     /// Received messages that were not looked at yet; never more than there are slots.
@@ -51,7 +55,7 @@ pub(super) enum Patience {
 }
 
 impl Ring {
-    pub(super) fn new(sockets: &Sockets, waker: &Waker) -> io::Result<Self> {
+    pub(super) fn new(sockets: &Sockets, waker: &Waker, connected_max: usize) -> io::Result<Self> {
         let ring: IoUring = IoUring::builder()
             .setup_single_issuer()
             .setup_defer_taskrun()
@@ -63,11 +67,10 @@ impl Ring {
         if !(params.is_feature_nodrop() && params.is_feature_ext_arg() && params.is_feature_skip_cqe_on_success()) {
             return Err(io::Error::new(io::ErrorKind::Unsupported, "io_uring is too old here"));
         }
-        let mut descriptors = [-1; SOCKETS_MAX];
-        descriptors.iter_mut().zip(sockets.descriptors()).for_each(|(entry, socket)| *entry = socket);
-        ring.submitter().register_files(&descriptors[..sockets.len()])?;
+        let devoted = Devoted::register(&ring.submitter(), sockets, connected_max)?;
         Ok(Self {
             ring,
+            devoted,
             layout: Box::new(SlotLayout::template()),
             arrived: VecDeque::with_capacity(RECEIVE_SLOTS),
             unarmed: u64::MAX >> (u64::BITS - sockets.len() as u32),
@@ -131,8 +134,9 @@ impl Ring {
     fn push_trains(&mut self, load: &mut Load) {
         let headers = load.headers.of(&load.trains, 0, TRAINS_MAX);
         for (index, (train, header)) in load.trains.iter().zip(headers).enumerate() {
-            let send = opcode::SendMsg::new(Fixed(train.path.local.into()), &raw const header.msg_hdr)
-                .flags(libc::MSG_DONTWAIT as u32);
+            let own = self.devoted.place_of(&train.path).inspect(|_| leave_name_out(header));
+            let socket = Fixed(own.unwrap_or(train.path.local.into()));
+            let send = opcode::SendMsg::new(socket, &raw const header.msg_hdr).flags(libc::MSG_DONTWAIT as u32);
             let entry = send.build().flags(squeue::Flags::SKIP_SUCCESS).user_data(SEND | index as u64);
             self.push(&entry);
         }
@@ -221,6 +225,18 @@ impl Ring {
 impl Carrier for Ring {
     fn carry(&mut self, load: &mut Load) {
         self.exchange(load, Patience::None);
+    }
+
+    /// What was committed to the path already, and not handed over yet, leaves by the new socket as well.
+    fn devote(&mut self, path: &Path, load: &mut Load) {
+        if self.devoted.is_on() {
+            let added = self.devoted.add(path, &load.sockets, &self.ring.submitter());
+            load.tally.count(if added.is_ok() { IoCounter::Connected } else { IoCounter::NotConnected });
+        }
+    }
+
+    fn release(&mut self, path: &Path) {
+        self.devoted.remove(path, &self.ring.submitter());
     }
 }
 

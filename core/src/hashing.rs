@@ -8,12 +8,12 @@ use std::hash::{BuildHasher, Hasher};
 ///
 /// The default has no seed: for keys that the server itself gives out.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Folding {
+pub struct Folding {
     seed: u64,
 }
 
 impl Folding {
-    pub(crate) fn new(seed: u64) -> Self {
+    pub fn new(seed: u64) -> Self {
         Self { seed }
     }
 }
@@ -26,7 +26,9 @@ impl BuildHasher for Folding {
     }
 }
 
-pub(crate) struct Fold {
+/// A hash under way.
+#[derive(Debug)]
+pub struct Fold {
     state: u64,
 }
 
