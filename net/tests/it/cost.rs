@@ -12,7 +12,7 @@ use std::time::Duration;
 use tidewire_net::ShardConfig;
 use tidewire_net::count::IoCounter;
 
-use crate::echo::{Command, Event};
+use crate::echo::{Command, Event, thread_cpu};
 use crate::rig::{COMBINATIONS, Rig, config, send_trains};
 
 const LEN: usize = 1200;
@@ -64,6 +64,44 @@ fn cost_of_a_packet() {
             println!("{load:?}, {combination:?}: {median} ns a packet ({least} to {most})");
         }
     }
+}
+
+/// On loopback a sender pays for the kernel's search for the receiver's socket. That search must not lead through the viewers'.
+#[test]
+fn cost_of_a_strangers_datagram() {
+    let packets = std::env::var("TIDEWIRE_COST_PACKETS").map_or(200, |text| text.parse().unwrap());
+    let mut costs = STRANGERS.map(|_| Vec::new());
+    for _ in 0..ROUNDS {
+        for (connected, costs) in STRANGERS.into_iter().zip(&mut costs) {
+            costs.push(cost_beside(connected, packets));
+        }
+    }
+    for (connected, mut costs) in STRANGERS.into_iter().zip(costs) {
+        costs.sort_unstable();
+        let (least, median, most) = (costs[0], costs[ROUNDS / 2], costs[ROUNDS - 1]);
+        println!("a stranger's datagram beside {connected} connected viewers: {median} ns ({least} to {most})");
+    }
+}
+
+/// Connected viewers.
+const STRANGERS: [usize; 3] = [0, 100, 1000];
+
+fn cost_beside(connected: usize, packets: usize) -> u128 {
+    let config = ShardConfig { connected_max: connected, ..config(COMBINATIONS[0]) };
+    let rig = Rig::with(&config, COMBINATIONS[0]);
+    rig.command(Command::Mute);
+    for viewer in 0..connected {
+        // Nobody is there, nor needs to be.
+        let address = SocketAddr::from(([127, 0, 1, 1], 10_000 + viewer as u16));
+        rig.command_in_time(|| Command::Devote(0, address));
+    }
+    rig.await_counter(IoCounter::Connected, connected as u64);
+    let stranger = rig.client();
+    let before = thread_cpu();
+    (0..packets).for_each(|_| assert!(stranger.send(&[7; 100]).is_ok()));
+    let cost = (thread_cpu() - before).as_nanos() / packets as u128;
+    rig.stop();
+    cost
 }
 
 fn cost(rig: &Rig, load: Load, packets: usize) -> u128 {

@@ -96,6 +96,13 @@ impl Rig {
         self.handle.command(command).unwrap();
     }
 
+    /// Leaves a command as soon as there is room for it.
+    pub(crate) fn command_in_time(&self, command: impl Fn() -> Command) {
+        while self.handle.command(command()).is_err() {
+            std::thread::yield_now();
+        }
+    }
+
     pub(crate) fn event(&self) -> Event {
         self.events.recv_timeout(PATIENCE).unwrap_or_else(|error| panic!("{}: no event: {error}", self.name))
     }

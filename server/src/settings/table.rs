@@ -155,12 +155,13 @@ pub(crate) const TABLE: &[Setting] = &[
     Setting {
         key: "connected-sockets",
         value: "NUMBER",
-        default: "1024",
+        default: "256",
         shape: Shape::One,
         roles: FORWARDING,
-        help: "How many viewers of a shard may have a socket of their own, connected to them, over io_uring: sending a packet \
-               then costs about a tenth less. Those sockets send from the shard's own address and port and receive nothing. \
-               Each takes 4 kB of the kernel's memory; all others share the shard's socket, as everybody does with 0.",
+        help: "How many viewers of a shard may have a socket of their own, connected to them, over io_uring, which makes sending \
+               cheaper. Those sockets send from the shard's own address and port and receive nothing. Each takes 3 kB of the \
+               kernel's memory; all other viewers share the shard's socket, as everybody does with 0. More than the default \
+               can pay where packets leave by a network device and caches are large.",
         read: read::connected_sockets,
     },
     Setting {
