@@ -11,7 +11,7 @@ use tidewire_core::time::Instant;
 
 use crate::call::{Call, Wishes};
 
-const PERFECT: Link = Link { loss: 0, doubling: 0, delay: Duration::from_millis(5), jitter: Duration::ZERO };
+const PERFECT: Link = Link { delay: Duration::from_millis(5), ..Link::NONE };
 const END: Instant = Instant::from_millis(600_000);
 
 /// A publisher, and viewers to whom media flows.
