@@ -16,7 +16,7 @@ fn header(c: &mut Criterion<CpuTime>) {
     let packet = rtp(1, 2, &payload(1200));
     let (from, to) = (publisher_ids(), viewer_ids());
     let header = Header::parse(&packet).unwrap();
-    let block = rebuild::collect(&header, &packet, &from).block;
+    let block = rebuild::collect(&header, &packet, &from);
     let form = Form::new(&to, &Mid::from("0").unwrap());
     let fields = Fields { marker: true, payload_type: 96, sequence: 3, timestamp: 4, ssrc: 5, padded: false };
     let mut out = [0; HEADER_LEN_MAX];

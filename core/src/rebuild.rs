@@ -33,15 +33,6 @@ pub struct Fields {
     pub padded: bool,
 }
 
-/// What a publisher's header extensions are to others.
-#[derive(Clone, Debug, Default)]
-pub struct Gathered<'a> {
-    /// What is passed on to viewers, as a neutral block.
-    pub block: ArrayVec<u8, BLOCK_LEN_MAX>,
-    /// What the packet says for the server alone: a video layers allocation.
-    pub allocation: Option<&'a [u8]>,
-}
-
 /// Extensions that speak of the media and so go on to viewers; the others speak of one hop only.
 const fn passes(extension: Extension) -> bool {
     match extension {
@@ -62,24 +53,19 @@ const fn passes(extension: Extension) -> bool {
     }
 }
 
-/// Gathers what a publisher's packet says. An element that finds no room is left out.
-pub fn collect<'a>(header: &Header, packet: &'a [u8], ids: &Extensions) -> Gathered<'a> {
-    let mut gathered = Gathered::default();
-    let block = &mut gathered.block;
+/// Collects what is passed on from a publisher's packet. An element that finds no room is left out.
+pub fn collect(header: &Header, packet: &[u8], ids: &Extensions) -> ArrayVec<u8, BLOCK_LEN_MAX> {
+    let mut block = ArrayVec::new();
     for (id, data) in header.extensions(packet) {
-        let Some(extension) = ids.of(id) else { continue };
-        if !passes(extension) {
-            if extension == Extension::VideoLayersAllocation {
-                gathered.allocation = Some(data);
-            }
-        } else if block.remaining_capacity() >= 2 + data.len() {
+        let Some(extension) = ids.of(id).filter(|extension| passes(*extension)) else { continue };
+        if block.remaining_capacity() >= 2 + data.len() {
             block.push(extension as u8);
             block.push(data.len() as u8);
             // Cannot fail: the room was checked, element lengths fit a byte.
             block.try_extend_from_slice(data).unwrap_or_default();
         }
     }
-    gathered
+    block
 }
 
 /// The data of an element of a block.
@@ -311,16 +297,14 @@ mod tests {
 
     #[test]
     fn ids_are_translated_and_hops_own_extensions_stay_behind() {
-        let heard = [(Extension::TransportSequence, 3), (Extension::Mid, 4), (Extension::VideoLayersAllocation, 5)];
-        let from = ids(&[&[(Extension::AudioLevel, 1)], &heard[..]].concat(), false);
+        let from = ids(&[(Extension::AudioLevel, 1), (Extension::TransportSequence, 3), (Extension::Mid, 4)], false);
         let to = ids(&[(Extension::AudioLevel, 9), (Extension::Mid, 2), (Extension::TransportSequence, 3)], false);
         let packet = [
             0x90, 96, 0, 1, 0, 0, 0, 2, 0, 0, 0, 3, // fixed
-            0xbe, 0xde, 0, 3, 0x10, 0x7f, 0x31, 0, 5, 0x40, b'x', 0x51, 8, 9, 0, 0,
+            0xbe, 0xde, 0, 2, 0x10, 0x7f, 0x31, 0, 5, 0x40, b'x', 0,
         ];
         let header = Header::parse(&packet).unwrap();
-        let Gathered { block, allocation } = collect(&header, &packet, &from);
-        assert_eq!(allocation, Some(&[8, 9][..]), "for the server alone");
+        let block = collect(&header, &packet, &from);
         let mut out = [0xff; HEADER_LEN_MAX];
         let form = Form::new(&to, &Mid::from("a0").unwrap());
         let len = form.write(&fields(), &block, &mut out).unwrap();

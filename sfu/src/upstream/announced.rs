@@ -1,16 +1,19 @@
 //! What a publisher announces of an encoding (the video layers allocation): whether it is sent, its spatial layers, and their
 //! target rates and sizes.
 //!
-//! In go the layers that an allocation lists of the encoding; out comes what stands in for what is not measured yet. Any packet of
+//! In go the layers that an allocation lists of the encoding; out comes what stands in for what is not measured yet. Any frame of
 //! a section may bring an allocation, and it speaks for all encodings of the section. It is a stranger's word, bounded by its
 //! syntax. Invariant: what is announced again is no news, so it takes nothing back that was measured since. What a layer was like
 //! when it was listed last stays known: so it may be when it returns. It decides nothing.
 
+use std::ops::Range;
 use std::time::Duration;
 
 use tidewire_core::codec::allocation::{ActiveLayer, Allocation, SPATIAL_MAX};
 use tidewire_core::codec::{Target, Targets};
 use tidewire_core::count::{Counter, Tally};
+use tidewire_core::negotiate::Extension;
+use tidewire_core::rtp::Header;
 use tidewire_core::time::Instant;
 
 use super::Upstream;
@@ -119,11 +122,27 @@ impl Announced {
 }
 
 impl Upstream {
-    /// Takes note of an allocation that came with a packet of this track.
-    pub(super) fn hear_allocation(&mut self, now: Instant, track: u8, bytes: &[u8], tally: &mut Tally) {
+    /// Takes note of the allocation that came with the first packet of a frame, if one did: senders put none elsewhere. What comes
+    /// late is not to be asked, it tells of before.
+    #[inline]
+    pub(super) fn hear_allocation(
+        &mut self,
+        now: Instant,
+        track: u8,
+        header: &Header,
+        packet: &[u8],
+        tally: &mut Tally,
+    ) {
         let section = self.tracks.get(usize::from(track)).and_then(|one| self.sections.get(usize::from(one.section)));
-        let tracks = section.map_or(0..0, |section| section.tracks());
-        let own = usize::from(track).saturating_sub(tracks.start);
+        let Some(section) = section else { return };
+        if let Some(bytes) = section.element(Extension::VideoLayersAllocation, header, packet) {
+            self.read_allocation(now, usize::from(track), section.tracks(), bytes, tally);
+        }
+    }
+
+    #[cold]
+    fn read_allocation(&mut self, now: Instant, track: usize, tracks: Range<usize>, bytes: &[u8], tally: &mut Tally) {
+        let own = track.saturating_sub(tracks.start);
         let allocation = Allocation::read(bytes).filter(|read| is_believed(read, own, tracks.len()));
         let (Some(allocation), Some(tracks)) = (allocation, self.tracks.get_mut(tracks)) else {
             return tally.count(Counter::AllocationsRefused);

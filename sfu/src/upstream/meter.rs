@@ -30,6 +30,7 @@ impl Default for Meter {
 
 impl Meter {
     /// Notes a packet of a track that has this many targets.
+    #[inline]
     pub(super) fn record(&mut self, now: Instant, len: usize, part_of: Targets, targets: usize) {
         let elapsed = now.since(self.since);
         if elapsed >= WINDOW {
@@ -58,6 +59,7 @@ impl Meter {
     }
 
     /// Ends a window. One that began in a silence says nothing of what is sent.
+    #[cold]
     fn close(&mut self, elapsed: Duration) {
         let bytes = std::mem::replace(&mut self.bytes, [0; TARGETS_MAX]);
         if elapsed >= 2 * WINDOW {

@@ -253,7 +253,7 @@ impl Upstream {
         if taken.arrival == Arrival::Jumped && track.kind == Kind::Video {
             track.key_frames.want(now);
         }
-        let Taken { sequence, arrival, timestamp, part, allocation, .. } = taken;
+        let Taken { sequence, timestamp, part, .. } = taken;
         let accepted =
             Accepted { track: origin.track, epoch: track.epoch, sequence, kind: track.kind, timestamp, part };
         self.changed |= taken.changed;
@@ -261,9 +261,8 @@ impl Upstream {
         if taken.starts_frame && siblings.len() > 1 {
             self.miss_siblings(now, usize::from(origin.track), siblings);
         }
-        // What comes late tells of before.
-        if let Some(allocation) = allocation.filter(|_| arrival != Arrival::Filled) {
-            self.hear_allocation(now, origin.track, allocation, tally);
+        if taken.starts_frame && taken.arrival != Arrival::Filled {
+            self.hear_allocation(now, origin.track, header, packet, tally);
         }
         Ok(accepted)
     }

@@ -74,7 +74,7 @@ impl Section {
         Some(usize::from(self.first) + at)
     }
 
-    fn element<'a>(&self, extension: Extension, header: &Header, packet: &'a [u8]) -> Option<&'a [u8]> {
+    pub(super) fn element<'a>(&self, extension: Extension, header: &Header, packet: &'a [u8]) -> Option<&'a [u8]> {
         let wanted = self.extensions.id(extension)?;
         header.extensions(packet).find(|(id, _)| *id == wanted).map(|(_, data)| data)
     }

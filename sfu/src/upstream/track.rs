@@ -18,7 +18,7 @@ use tidewire_core::gaps::{Arrival, Gaps};
 use tidewire_core::id::Rid;
 use tidewire_core::limits::{AUDIO_RING, FURTHER_RING, VIDEO_RING};
 use tidewire_core::negotiate::{Extension, Format};
-use tidewire_core::rebuild::{self, Gathered};
+use tidewire_core::rebuild;
 use tidewire_core::ring::{Meta, RetransmissionRing};
 use tidewire_core::rtcp::SenderInfo;
 use tidewire_core::rtp::Header;
@@ -47,7 +47,7 @@ pub(crate) struct SenderReport {
 }
 
 /// A packet that was put into its track's ring.
-pub(super) struct Taken<'a> {
+pub(super) struct Taken {
     pub(super) sequence: u64,
     pub(super) arrival: Arrival,
     pub(super) timestamp: u32,
@@ -55,8 +55,6 @@ pub(super) struct Taken<'a> {
     pub(super) starts_frame: bool,
     /// Whether there is something new for viewers to choose from.
     pub(super) changed: bool,
-    /// What came with it of what its publisher sends: a video layers allocation.
-    pub(super) allocation: Option<&'a [u8]>,
 }
 
 /// See the module's description.
@@ -196,14 +194,14 @@ impl Track {
         true
     }
 
-    pub(super) fn take_primary<'a>(
+    pub(super) fn take_primary(
         &mut self,
         now: Instant,
         section: &Section,
         header: &Header,
         index: u64,
-        packet: &'a [u8],
-    ) -> Result<Taken<'a>, Discard> {
+        packet: &[u8],
+    ) -> Result<Taken, Discard> {
         if self.primary != Some(header.ssrc) && !self.turn_to(now, header.ssrc) {
             return Err(Discard::UnknownSsrc);
         }
@@ -221,13 +219,13 @@ impl Track {
         Ok(Taken { changed: taken.changed || returned, ..taken })
     }
 
-    pub(super) fn take_repair<'a>(
+    pub(super) fn take_repair(
         &mut self,
         now: Instant,
         section: &Section,
         header: &Header,
-        packet: &'a [u8],
-    ) -> Result<Taken<'a>, Discard> {
+        packet: &[u8],
+    ) -> Result<Taken, Discard> {
         let format = section.formats.iter().find(|format| format.rtx == Some(header.payload_type));
         let format = format.ok_or(Discard::UnknownPayloadType)?;
         let highest = self.gaps.highest().ok_or(Discard::RtxUseless)?;
@@ -242,18 +240,18 @@ impl Track {
 
     /// Puts a packet into the ring if it was not there before.
     #[expect(clippy::too_many_arguments, reason = "a packet in its parts, as primary and repair have it")]
-    fn store<'a>(
+    fn store(
         &mut self,
         now: Instant,
         section: &Section,
         format: &Format,
         sequence: u64,
         header: &Header,
-        packet: &'a [u8],
+        packet: &[u8],
         payload: &[u8],
-    ) -> Result<Taken<'a>, Discard> {
-        let Gathered { block, allocation } = &rebuild::collect(header, packet, &section.extensions);
-        let descriptor = rebuild::element(block, Extension::DependencyDescriptor);
+    ) -> Result<Taken, Discard> {
+        let block = rebuild::collect(header, packet, &section.extensions);
+        let descriptor = rebuild::element(&block, Extension::DependencyDescriptor);
         self.turn_to_codec(format.spec.codec);
         if self.awaits_structure(section, sequence, descriptor) {
             self.gaps.refuse(now, sequence);
@@ -274,16 +272,15 @@ impl Track {
         if self.ring.is_empty() {
             self.ring = RetransmissionRing::new(self.ring_len.0, self.ring_len.1);
         }
-        if !self.ring.insert(sequence, meta, block, payload) {
+        if !self.ring.insert(sequence, meta, &block, payload) {
             return Err(Discard::TooLarge);
         }
         if seen.key_frame {
             self.key_frames.arrived();
             self.key_frame_at = Some(header.timestamp);
         }
-        let (timestamp, starts_frame) = (header.timestamp, seen.frame_start);
-        let part = self.part_of(timestamp, seen.key_frame);
-        Ok(Taken { sequence, arrival, timestamp, part, starts_frame, changed, allocation: *allocation })
+        let part = self.part_of(header.timestamp, seen.key_frame);
+        Ok(Taken { sequence, arrival, timestamp: header.timestamp, part, starts_frame: seen.frame_start, changed })
     }
 
     /// A publisher that takes up another codec begins with another machine.

@@ -16,7 +16,13 @@ const END: Instant = Instant::from_millis(600_000);
 
 /// One publisher and one viewer, a second after they began.
 fn running_call(loss: u64) -> Call {
-    running_call_over(Link { loss, doubling: 0, delay: Duration::from_millis(20), jitter: Duration::ZERO, ..Link::NONE })
+    running_call_over(Link {
+        loss,
+        doubling: 0,
+        delay: Duration::from_millis(20),
+        jitter: Duration::ZERO,
+        ..Link::NONE
+    })
 }
 
 fn running_call_over(link: Link) -> Call {
