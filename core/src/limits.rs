@@ -107,10 +107,10 @@ pub const SOCKETS_MAX: usize = 64;
 /// Bytes asked for each socket's receive and send buffer: a key frame to 1,000 viewers that the network takes in a moment.
 pub const SOCKET_BUFFER_LEN: usize = 4 << 20;
 
-/// Viewers of a shard that get a socket of their own unless more are asked for: on loopback a hundred save 6 %, three hundred 2 %,
-/// and with a thousand the kernel's state of each falls out of the cache between two sends. A socket takes 3 kB of the kernel's
-/// memory and none of the process's descriptors.
-pub const CONNECTED_MAX: usize = 256;
+/// Viewers of a shard that get a socket of their own unless more are asked for: on loopback it pays for a hundred, for two hundred
+/// hardly, and with a thousand the kernel's state of each falls out of the cache between two sends. A socket takes 3 kB of
+/// the kernel's memory and none of the process's descriptors.
+pub const CONNECTED_MAX: usize = 128;
 
 /// Bytes asked for the send buffer of a socket that is connected to one viewer: a key frame of 100 packets, twice.
 pub const CONNECTED_BUFFER_LEN: usize = 256 * 1024;

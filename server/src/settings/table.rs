@@ -155,7 +155,7 @@ pub(crate) const TABLE: &[Setting] = &[
     Setting {
         key: "connected-sockets",
         value: "NUMBER",
-        default: "256",
+        default: "128",
         shape: Shape::One,
         roles: FORWARDING,
         help: "How many viewers of a shard may have a socket of their own, connected to them, over io_uring, which makes sending \

@@ -12,7 +12,7 @@ fn nothing_set_gives_the_defaults() {
     assert_eq!((settings.udp_port, settings.shards), (10_000, 3));
     assert_eq!((settings.io, settings.dtls, settings.tls), (IoChoice::Auto, Versions::Dtls12, Tls::Off));
     assert_eq!(settings.secret, Secret::Random(RANDOM.to_vec()));
-    assert_eq!(settings.connected_max, 256);
+    assert_eq!(settings.connected_max, 128);
     assert!(settings.media_ips.is_empty() && settings.announce_ips.is_empty() && settings.spin.is_zero());
 }
 
