@@ -80,7 +80,8 @@ pub const BYTES_PER_VIDEO_TRACK_MAX: usize =
 pub const BYTES_PER_ENCODING_MAX: usize =
     HALF_EMPTY * (size_of::<Track>() + DEMAND) + size_of::<Rid>() + ring(FURTHER_RING) + HALF_EMPTY * 2 * RTP_WINDOW;
 
-/// Bytes that a viewer's stream takes beside once it turns, leaves a layer out, or has several encodings to turn to.
+/// Bytes that a viewer's stream takes beside once it turns, leaves a layer out, has several encodings to turn to, or another
+/// publisher.
 pub const BYTES_PER_TRAIL_MAX: usize = TRAIL_BYTES;
 
 /// Bytes of a session with one publication, once it has had as much to forward as it may: what waits, and three rounds.
