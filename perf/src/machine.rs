@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result, ensure};
 use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
 use nix::sys::prctl::set_timerslack;
 use nix::unistd::{Pid, SysconfVar, gettid, sysconf};
-use rustix::process::{Resource, Rlimit, getrlimit, setpriority_process, setrlimit};
+use rustix::process::{Resource, Rlimit, getpriority_process, getrlimit, setpriority_process, setrlimit};
 
 /// Runs `start` with this thread on one core. Processes and threads that it starts stay there; this thread comes back.
 pub fn with_affinity<T>(core: usize, start: impl FnOnce() -> T) -> Result<T> {
@@ -61,22 +61,34 @@ pub enum Policy {
 
 /// Changes how this thread is scheduled.
 pub fn schedule_this_thread(policy: Policy) -> Result<()> {
-    schedule(policy, &[], gettid())
+    schedule(policy, gettid())
 }
 
-/// Changes how all threads of a process are scheduled; those they start later inherit it.
+/// Changes how the threads of a process are scheduled; those they start later inherit it. Threads that have stepped back by
+/// themselves stay where they are: in real time beside those that they gave way to, they would not be interrupted for them.
 pub fn schedule_process(policy: Policy, pid: u32) -> Result<()> {
-    schedule(policy, &["--all-tasks"], Pid::from_raw(i32::try_from(pid)?))
+    for task in std::fs::read_dir(format!("/proc/{pid}/task"))? {
+        let id = Pid::from_raw(task?.file_name().to_string_lossy().parse()?);
+        if !has_stepped_back(id) {
+            schedule(policy, id)?;
+        }
+    }
+    Ok(())
+}
+
+/// A thread that is gone meanwhile needs no other schedule either.
+fn has_stepped_back(id: Pid) -> bool {
+    getpriority_process(rustix::process::Pid::from_raw(id.as_raw())).is_ok_and(|nice| nice > 0)
 }
 
 /// By util-linux's program: the system call has no safe form here.
-fn schedule(policy: Policy, more: &[&str], id: Pid) -> Result<()> {
+fn schedule(policy: Policy, id: Pid) -> Result<()> {
     let (option, priority) = match policy {
         Policy::RealTime => ("--fifo", "10"),
         Policy::Ordinary => ("--other", "0"),
     };
     let mut chrt = Command::new("chrt");
-    let status = chrt.arg(option).args(more).args(["--pid", priority, &id.to_string()]).status().context("chrt")?;
+    let status = chrt.arg(option).args(["--pid", priority, &id.to_string()]).status().context("chrt")?;
     ensure!(status.success(), "chrt ended with {status}");
     Ok(())
 }
@@ -114,4 +126,21 @@ impl Machine {
 pub fn tick_time(ticks: u64) -> Result<Duration> {
     let a_second = sysconf(SysconfVar::CLK_TCK)?.context("no tick rate")?;
     Ok(Duration::from_nanos(ticks * 1_000_000_000 / u64::try_from(a_second)?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_thread_that_has_stepped_back_is_told_from_one_that_has_not() {
+        let (before, after) = std::thread::spawn(|| {
+            let before = has_stepped_back(gettid());
+            setpriority_process(None, 10).unwrap();
+            (before, has_stepped_back(gettid()))
+        })
+        .join()
+        .unwrap();
+        assert_eq!((before, after), (has_stepped_back(gettid()), true));
+    }
 }
