@@ -71,6 +71,11 @@ impl<T> Sender<T> {
         self.waker.wake();
         left
     }
+
+    /// Whether both send into the same mailbox.
+    pub fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.queue, &other.queue)
+    }
 }
 
 impl<T> Clone for Sender<T> {

@@ -197,11 +197,15 @@ impl Worker {
         }
     }
 
-    /// Tries what is owed; what is refused stays, in order.
+    /// Tries what is owed; what is refused stays, in order, and with it all that the same shard is owed.
     pub(super) fn settle(&mut self) {
+        let mut deaf: Vec<mailbox::Sender<Progress>> = Vec::new();
         for _ in 0..self.owed.len() {
             let Some((shard, progress)) = self.owed.pop_front() else { return };
-            if let Err(refused) = shard.send(progress) {
+            if deaf.iter().any(|one| one.is_same(&shard)) {
+                self.owed.push_back((shard, progress));
+            } else if let Err(refused) = shard.send(progress) {
+                deaf.push(shard.clone());
                 self.owed.push_back((shard, refused));
             }
         }
