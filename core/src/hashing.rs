@@ -13,6 +13,7 @@ pub struct Folding {
 }
 
 impl Folding {
+    #[inline]
     pub fn new(seed: u64) -> Self {
         Self { seed }
     }
@@ -21,6 +22,7 @@ impl Folding {
 impl BuildHasher for Folding {
     type Hasher = Fold;
 
+    #[inline]
     fn build_hasher(&self) -> Fold {
         Fold { state: self.seed | 1 }
     }
@@ -33,6 +35,7 @@ pub struct Fold {
 }
 
 impl Fold {
+    #[inline]
     const fn mix(&mut self, word: u64) {
         let wide = (self.state ^ word) as u128 * 0x9e37_79b9_7f4a_7c15_u128;
         self.state = ((wide >> 64) as u64 ^ wide as u64).rotate_left(23);
@@ -40,10 +43,12 @@ impl Fold {
 }
 
 impl Hasher for Fold {
+    #[inline]
     fn finish(&self) -> u64 {
         self.state
     }
 
+    #[inline]
     fn write(&mut self, bytes: &[u8]) {
         for chunk in bytes.chunks(8) {
             let mut word = [0; 8];
@@ -52,22 +57,27 @@ impl Hasher for Fold {
         }
     }
 
+    #[inline]
     fn write_u8(&mut self, word: u8) {
         self.mix(u64::from(word));
     }
 
+    #[inline]
     fn write_u16(&mut self, word: u16) {
         self.mix(u64::from(word));
     }
 
+    #[inline]
     fn write_u32(&mut self, word: u32) {
         self.mix(u64::from(word));
     }
 
+    #[inline]
     fn write_u64(&mut self, word: u64) {
         self.mix(word);
     }
 
+    #[inline]
     fn write_usize(&mut self, word: usize) {
         self.mix(word as u64);
     }
