@@ -74,6 +74,15 @@ impl Codec {
         }
     }
 
+    /// Where the two bytes of a picture id stand in the prefix; 0 where there is none.
+    pub fn picture_at(self) -> u8 {
+        match self {
+            Self::Vp8 => 2,
+            Self::Vp9 => 1,
+            Self::H264 | Self::H265 | Self::Av1 | Self::Opus | Self::Pcmu | Self::Pcma | Self::G722 => 0,
+        }
+    }
+
     /// The bytes that stand in front of the filler. `rest_len` is what follows them in the payload.
     pub fn prefix(self, position: Position, picture: u16, rest_len: usize) -> Vec<u8> {
         match self {

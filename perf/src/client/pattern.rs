@@ -20,6 +20,9 @@ pub struct Stamp {
     pub marker: bool,
     /// Bytes in front of the filler.
     pub prefix_len: u16,
+    /// Where a picture id of two bytes stands in the prefix, 0 for none. A server may count pictures anew, so nothing is said
+    /// of these bytes.
+    pub picture_at: u8,
 }
 
 /// Where in its stream and frame a packet stands.
@@ -56,8 +59,8 @@ pub fn fill(payload: &mut [u8], stamp: &Stamp) {
     trailer[24..28].copy_from_slice(&stamp.timestamp.to_be_bytes());
     trailer[28..30].copy_from_slice(&flags(stamp).to_be_bytes());
     trailer[30..32].copy_from_slice(&stamp.prefix_len.to_be_bytes());
-    let checksum = crc32fast::hash(&payload[..payload.len() - 4]);
     let end = payload.len();
+    let checksum = checksum(&payload[..end - 4], stamp);
     payload[end - 4..].copy_from_slice(&checksum.to_be_bytes());
 }
 
@@ -75,15 +78,27 @@ pub fn verify(payload: &[u8]) -> Result<Stamp, Mismatch> {
         position: Position { key: flags & 1 != 0, start: flags & 2 != 0, end: flags & 4 != 0 },
         marker: flags & 8 != 0,
         prefix_len: u16::from_be_bytes([trailer[30], trailer[31]]),
+        picture_at: (flags >> 8) as u8,
     };
     if u32_at(0) != MAGIC {
         return Err(Mismatch::NoStamp);
     }
-    if u32_at(32) != crc32fast::hash(&payload[..payload.len() - 4]) {
+    if u32_at(32) != checksum(&payload[..payload.len() - 4], &stamp) {
         return Err(Mismatch::Checksum);
     }
     let filler = body.get(usize::from(stamp.prefix_len)..).ok_or(Mismatch::NoStamp)?;
     if is_grown(&stamp, filler) { Ok(stamp) } else { Err(Mismatch::Filler) }
+}
+
+/// Of everything but the picture id.
+fn checksum(payload: &[u8], stamp: &Stamp) -> u32 {
+    let mut hasher = crc32fast::Hasher::new();
+    let split = payload.split_at_checked(stamp.picture_at.into()).filter(|(front, _)| !front.is_empty());
+    match split.and_then(|(front, rest)| Some((front, rest.split_first_chunk::<2>()?.1))) {
+        Some((front, behind)) => [front, behind].into_iter().for_each(|part| hasher.update(part)),
+        None => hasher.update(payload),
+    }
+    hasher.finalize()
 }
 
 fn grow(stamp: &Stamp, filler: &mut [u8]) {
@@ -121,6 +136,7 @@ fn flags(stamp: &Stamp) -> u16 {
         | u16::from(position.start) << 1
         | u16::from(position.end) << 2
         | u16::from(stamp.marker) << 3
+        | u16::from(stamp.picture_at) << 8
 }
 
 #[cfg(test)]
@@ -136,6 +152,7 @@ mod tests {
             position: Position { key: true, start: true, end: false },
             marker: true,
             prefix_len: 4,
+            picture_at: 0,
         };
         let mut payload = vec![0xab; 1188];
         fill(&mut payload, &stamp);
@@ -152,6 +169,20 @@ mod tests {
     fn any_single_changed_byte_is_noticed() {
         let (payload, _) = sample();
         for at in 0..payload.len() {
+            let mut bent = payload.clone();
+            bent[at] ^= 0x10;
+            assert!(verify(&bent).is_err(), "byte {at}");
+        }
+    }
+
+    #[test]
+    fn a_picture_may_be_counted_anew_and_nothing_else() {
+        let (mut payload, stamp) = sample();
+        let stamp = Stamp { picture_at: 2, ..stamp };
+        fill(&mut payload, &stamp);
+        (payload[2], payload[3]) = (0, 0);
+        assert_eq!(verify(&payload), Ok(stamp));
+        for at in (0..payload.len()).filter(|at| ![2, 3].contains(at)) {
             let mut bent = payload.clone();
             bent[at] ^= 0x10;
             assert!(verify(&bent).is_err(), "byte {at}");

@@ -254,6 +254,7 @@ impl Track {
             position,
             marker: self.marks(position),
             prefix_len: prefix_len as u16,
+            picture_at: self.codec.picture_at(),
         };
         pattern::fill(&mut payload, &stamp);
         payload

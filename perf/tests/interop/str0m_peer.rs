@@ -236,6 +236,7 @@ impl Str0mPeer {
             position,
             marker: position.end,
             prefix_len,
+            picture_at: Codec::Vp8.picture_at(),
         };
         pattern::fill(&mut payload, &stamp);
         payload
