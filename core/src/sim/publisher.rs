@@ -147,6 +147,7 @@ impl Publisher {
 
     pub fn handle_rtcp(&mut self, datagram: &[u8]) {
         let Ok(packets) = rtcp::packets(datagram) else { return };
+        let mut wanted = Vec::new();
         for packet in packets {
             match packet {
                 Packet::Nack { media, lost } => {
@@ -154,9 +155,9 @@ impl Publisher {
                         lost.for_each(|sequence| state.repair(sequence, &mut self.peer));
                     }
                 }
-                Packet::PictureLoss { media } => self.want_key_frame(media),
+                Packet::PictureLoss { media } => wanted.push(media),
                 Packet::FullIntra { requests } => {
-                    requests.for_each(|(media, sequence)| self.hear_request(media, sequence));
+                    wanted.extend(requests.filter(|request| self.is_new(*request)).map(|(media, _)| media));
                 }
                 Packet::SenderReport { .. }
                 | Packet::ReceiverReport { .. }
@@ -167,14 +168,15 @@ impl Publisher {
                 | Packet::Other => {}
             }
         }
+        // What is said in two ways is one wish.
+        wanted.dedup();
+        wanted.into_iter().for_each(|media| self.want_key_frame(media));
     }
 
     /// RFC 5104 4.3.1.1: what comes under the same number is the same request.
-    fn hear_request(&mut self, media: u32, sequence: u8) {
-        let Some(state) = self.streams.iter_mut().find(|state| state.stream.ssrc == media) else { return };
-        if state.heard.replace(sequence) != Some(sequence) {
-            self.want_key_frame(media);
-        }
+    fn is_new(&mut self, (media, sequence): (u32, u8)) -> bool {
+        let state = self.streams.iter_mut().find(|state| state.stream.ssrc == media);
+        state.is_some_and(|state| state.heard.replace(sequence) != Some(sequence))
     }
 
     fn want_key_frame(&mut self, media: u32) {

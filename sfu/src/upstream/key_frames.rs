@@ -32,7 +32,7 @@ pub(crate) struct KeyFrames {
 /// How a publisher is asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Manner {
-    /// By full intra requests.
+    /// By full intra requests, the first beside a picture loss indication.
     Numbered,
     /// By picture loss indications, of which each is a request of its own.
     Unnumbered,

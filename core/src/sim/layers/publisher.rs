@@ -173,8 +173,10 @@ impl LayeredPublisher {
         }
     }
 
+    /// What is said in two ways at one moment is one wish.
     fn want_key_frame(&mut self, now: Instant, media: u32) {
-        if let Some(sender) = self.senders.iter_mut().find(|sender| sender.wire.ssrc == media) {
+        let named = |sender: &&mut Sender| sender.wire.ssrc == media;
+        if let Some(sender) = self.senders.iter_mut().find(named).filter(|one| one.requests.last() != Some(&now)) {
             sender.requests.push(now);
             sender.key_frame = true;
         }

@@ -50,17 +50,33 @@ impl Track {
             writer.nack(sender, media, &lost);
             tally.add(Counter::NacksSent, lost.len() as u64);
         }
-        // RFC 5104 4.3.1: full intra requests are for whoever comes or turns to a stream, and one can be told from the one before.
-        let is_numbered = section.formats.iter().any(|format| format.feedback.fir);
-        let manner = if is_numbered { Manner::Numbered } else { Manner::Unnumbered };
+        self.write_key_frame_request(now, section, (sender, media), writer, tally);
+    }
+
+    /// RFC 5104 4.3.1: full intra requests are for whoever comes or turns to a stream, and one can be told from the one before.
+    /// Not everybody who agrees to them acts on them, so beside the first stands a picture loss indication where that was
+    /// agreed on too: whoever knows both takes what comes in one datagram for one wish.
+    fn write_key_frame_request(
+        &mut self,
+        now: Instant,
+        section: &Section,
+        (sender, media): (u32, u32),
+        writer: &mut Writer<'_>,
+        tally: &mut Tally,
+    ) {
+        let has_fir = section.formats.iter().any(|format| format.feedback.fir);
+        let has_pli = section.formats.iter().any(|format| format.feedback.pli);
+        let manner = if has_fir { Manner::Numbered } else { Manner::Unnumbered };
         let Some(due) = self.key_frames.ask(now, manner) else { return };
         if !due.is_repeated {
             tally.count(Counter::KeyFrameRequestsSent);
             self.traffic.key_frame_requests += 1;
         }
-        match manner {
-            Manner::Numbered => writer.full_intra(sender, media, due.sequence),
-            Manner::Unnumbered => writer.picture_loss(sender, media),
+        if (has_pli || !has_fir) && !due.is_repeated {
+            writer.picture_loss(sender, media);
+        }
+        if has_fir {
+            writer.full_intra(sender, media, due.sequence);
         }
     }
 }
