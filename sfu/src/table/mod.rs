@@ -254,7 +254,7 @@ impl Machine for SessionTable {
         while let Some((at, session)) = self.silences.pop(now) {
             self.speakers_timeout(now, at, session);
         }
-        for viewer in std::mem::take(&mut self.turned) {
+        while let Some(viewer) = self.turned.pop() {
             self.tell_layers(now, viewer);
         }
     }
