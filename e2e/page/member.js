@@ -27,10 +27,11 @@ const member = (window.member = {
 
   sample: () => sampled(),
 
-  /** How this end sees the channel, and what it was told twice. */
+  /** How this end sees the channel, and what it was told twice. What tells how things stand may be as it was once before. */
   look() {
     const { members, upstreams } = window.channel;
-    const events = member.told.filter(({ type }) => !/offer|update/i.test(type)).map((event) => JSON.stringify(event));
+    const happened = member.told.filter(({ type }) => !/offer|updated|layer|speakers|demand/i.test(type));
+    const events = happened.map((event) => JSON.stringify(event));
     return {
       twice: events.filter((event, at) => events.indexOf(event) !== at),
       members: [...members.values()].map(({ userAlias }) => userAlias).sort(),
