@@ -22,7 +22,7 @@ use tidewire_core::time::Instant;
 pub(crate) use self::level::Level;
 pub(crate) use self::loudest::Admission;
 use self::loudest::Loudest;
-pub(crate) use self::voice::Place;
+pub(crate) use self::voice::Sound;
 use self::voice::Voice;
 use crate::limits::SPEAKERS_MAX;
 use crate::timers::Armed;
@@ -74,24 +74,14 @@ pub(crate) struct Speakers {
 
 impl Speakers {
     /// Takes an audio packet of a track. Says whether it is heard, where `places` tracks are at a time; 0 for all.
-    pub(crate) fn hear(
-        &mut self,
-        now: Instant,
-        track: TrackKey,
-        place: Place,
-        level: Option<Level>,
-        places: usize,
-    ) -> Admission {
-        let Some(voice) = self.voice(now, track, level) else {
+    pub(crate) fn hear(&mut self, now: Instant, track: TrackKey, sound: &Sound, places: usize) -> Admission {
+        let Some(voice) = self.voice(track, sound.level) else {
             // Nobody can say how loud it is, and nobody is silenced for what its client does not know.
             return Admission::Heard;
         };
-        let is_newest = voice.goes_on(place);
-        if let Some(level) = level.filter(|_| is_newest) {
-            voice.hear(now, level);
-            if voice.speaks() {
-                self.speak(now, track);
-            }
+        let is_newest = voice.hear(now, sound);
+        if is_newest && voice.speaks() {
+            self.speak(now, track);
         }
         if places == 0 {
             return Admission::Heard;
@@ -145,9 +135,9 @@ impl Speakers {
     }
 
     /// The voice of a track that has said how loud it is, now or before.
-    fn voice(&mut self, now: Instant, track: TrackKey, level: Option<Level>) -> Option<&mut Voice> {
+    fn voice(&mut self, track: TrackKey, level: Option<Level>) -> Option<&mut Voice> {
         match level {
-            Some(_) => Some(self.voices.entry(track).or_insert_with(|| Voice::new(now))),
+            Some(_) => Some(self.voices.entry(track).or_insert_with(Voice::new)),
             None => self.voices.get_mut(&track),
         }
     }

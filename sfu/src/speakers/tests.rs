@@ -32,8 +32,8 @@ impl Scene {
         self.sequence += 1;
         let mut heard = Vec::new();
         for (at, level) in levels.iter().enumerate().filter(|(_, level)| **level != NONE) {
-            let level = Some(Level::below(*level));
-            let admission = self.speakers.hear(self.now, track(at), (0, self.sequence), level, self.places);
+            let sound = Sound::live(self.now, self.sequence, Some(Level::below(*level)));
+            let admission = self.speakers.hear(self.now, track(at), &sound, self.places);
             heard.extend((admission != Admission::Unheard).then_some(at));
         }
         self.heard.push(heard);
@@ -237,8 +237,9 @@ fn a_track_without_levels_is_heard_and_never_speaks() {
     let mut speakers = Speakers::default();
     for sequence in 1..100 {
         let now = Instant::from_millis(20 * sequence);
-        assert_eq!(speakers.hear(now, track(0), (0, sequence), None, 1), Admission::Heard);
-        assert!(speakers.hear(now, track(1), (0, sequence), Some(Level::below(20)), 1) != Admission::Unheard);
+        let sound = |level| Sound::live(now, sequence, level);
+        assert_eq!(speakers.hear(now, track(0), &sound(None), 1), Admission::Heard);
+        assert!(speakers.hear(now, track(1), &sound(Some(Level::below(20))), 1) != Admission::Unheard);
         assert!(speakers.poll(now).is_none_or(|told| told == [track(1)]));
     }
 }
@@ -281,7 +282,8 @@ fn where_all_talk_at_once_the_loudest_are_heard_and_seats_change_seldom() {
 fn a_packet_that_comes_late_takes_no_seat() {
     let mut speakers = Speakers::default();
     let mut hear = |at, ms, sequence, dbov| {
-        speakers.hear(Instant::from_millis(ms), track(at), (0, sequence), Some(Level::below(dbov)), 1)
+        let now = Instant::from_millis(ms);
+        speakers.hear(now, track(at), &Sound::live(now, sequence, Some(Level::below(dbov))), 1)
     };
     assert_eq!(hear(0, 100, 9, QUIET), Admission::HeardAgain);
     assert_eq!(hear(1, 900, 9, 20), Admission::HeardAgain);
@@ -319,7 +321,7 @@ proptest! {
         for sequence in 1..2000u64 {
             let (at, now) = (random.below(20) as usize, Instant::from_millis(sequence * 5));
             let level = Level::below(random.below(128) as u8);
-            match speakers.hear(now, track(at), (0, sequence), Some(level), places) {
+            match speakers.hear(now, track(at), &Sound::live(now, sequence, Some(level)), places) {
                 Admission::HeardAgain => heard = [at].into(),
                 Admission::Heard => drop(heard.insert(at)),
                 Admission::Unheard => prop_assert!(!heard.contains(&at), "cut off though nobody came"),

@@ -33,7 +33,7 @@ const ATTACK_MS: u64 = 200;
 /// A packet stands for the time since the one before it, up to this: the longest that encoders put into one.
 const PACKET_MS_MAX: u64 = 120;
 
-/// What a packet behind a silence stands for.
+/// What a packet behind a silence stands for, and the first of all.
 const PACKET_MS_USUAL: u64 = 20;
 
 /// The span of the mean, which leaves out pauses between words: else whoever draws breath would be the quieter one.
@@ -44,14 +44,34 @@ const PAUSE_MAX: Duration = Duration::from_millis(500);
 /// Levels are reckoned in parts of a decibel, since they move by less than one with a packet.
 const PARTS: u64 = 256;
 
-/// Where a packet stands in its track: which of the track's successive streams, and the extended sequence number in it.
-pub(crate) type Place = (u32, u64);
+/// An audio packet, as far as it matters how loud it is.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Sound {
+    /// Which of the track's successive streams it belongs to.
+    pub(crate) epoch: u32,
+    /// The extended sequence number in it.
+    pub(crate) sequence: u64,
+    pub(crate) timestamp: u32,
+    /// Ticks of the timestamp in a second.
+    pub(crate) clock_rate: u32,
+    pub(crate) level: Option<Level>,
+}
+
+#[cfg(test)]
+impl Sound {
+    /// Of a publisher that sends what it records at once, in one stream of Opus.
+    pub(super) fn live(now: Instant, sequence: u64, level: Option<Level>) -> Self {
+        Self { epoch: 0, sequence, timestamp: (now.nanos() * 48 / 1_000_000) as u32, clock_rate: 48_000, level }
+    }
+}
 
 /// See the module's description.
 #[derive(Debug)]
 pub(super) struct Voice {
-    newest: Place,
-    heard_at: Instant,
+    /// Stream and sequence number.
+    newest: (u32, u64),
+    /// Stream and timestamp of the packet whose level was heard last.
+    heard: Option<(u32, u32)>,
     loud_at: Instant,
     /// Parts of a decibel above silence.
     noise: u16,
@@ -65,10 +85,10 @@ pub(super) struct Voice {
 }
 
 impl Voice {
-    pub(super) const fn new(now: Instant) -> Self {
+    pub(super) const fn new() -> Self {
         Self {
             newest: (0, 0),
-            heard_at: now,
+            heard: None,
             loud_at: Instant::ORIGIN,
             noise: NOISE_START_DB * PARTS as u16,
             mean: MEAN_START,
@@ -78,22 +98,35 @@ impl Voice {
         }
     }
 
-    /// Notes where a packet stands. One that comes late says nothing of the present.
-    pub(super) fn goes_on(&mut self, place: Place) -> bool {
-        let newer = place > self.newest;
-        self.newest = self.newest.max(place);
-        newer
+    /// Takes a packet; says whether it is the newest. One that comes late says nothing of the present.
+    pub(super) fn hear(&mut self, now: Instant, sound: &Sound) -> bool {
+        let place = (sound.epoch, sound.sequence);
+        if place <= self.newest {
+            return false;
+        }
+        self.newest = place;
+        if let Some(level) = sound.level {
+            let gap_ms = self.gap_ms(sound);
+            self.heard = Some((sound.epoch, sound.timestamp));
+            self.take(now, gap_ms, level);
+        }
+        true
     }
 
-    /// Takes a packet's level.
-    pub(super) fn hear(&mut self, now: Instant, level: Level) {
-        let gap_ms = u64::try_from(now.since(self.heard_at).as_millis()).unwrap_or(u64::MAX);
-        self.heard_at = now;
-        let stands_for_ms = if gap_ms > PACKET_MS_MAX {
-            self.fall_silent(now, gap_ms);
-            PACKET_MS_USUAL
-        } else {
-            gap_ms
+    /// From the sound that was heard last to this; `None` where timestamps do not say.
+    fn gap_ms(&self, sound: &Sound) -> Option<u64> {
+        let (_, timestamp) = self.heard.filter(|(epoch, _)| *epoch == sound.epoch)?;
+        let ticks = i32::try_from(sound.timestamp.wrapping_sub(timestamp)).ok()?;
+        (1000 * u64::from(ticks.unsigned_abs())).checked_div(u64::from(sound.clock_rate))
+    }
+
+    fn take(&mut self, now: Instant, gap_ms: Option<u64>, level: Level) {
+        let stands_for_ms = match gap_ms {
+            Some(gap_ms) if gap_ms > PACKET_MS_MAX => {
+                self.fall_silent(now, gap_ms);
+                PACKET_MS_USUAL
+            }
+            known => known.unwrap_or(PACKET_MS_USUAL),
         };
         self.looks_for_voice |= level.is_voice;
         self.learn_noise(level, stands_for_ms);
@@ -168,13 +201,14 @@ mod tests {
     fn hear(voice: &mut Voice, now: &mut Instant, levels: impl IntoIterator<Item = u8>) -> Option<usize> {
         levels.into_iter().enumerate().fold(None, |spoken, (at, dbov)| {
             *now += Duration::from_millis(20);
-            voice.hear(*now, Level::below(dbov));
+            let sound = Sound::live(*now, voice.newest.1 + 1, Some(Level::below(dbov)));
+            voice.hear(*now, &sound);
             spoken.or(voice.speaks().then_some(at + 1))
         })
     }
 
     fn voice() -> (Voice, Instant) {
-        (Voice::new(Instant::from_millis(1000)), Instant::from_millis(1000))
+        (Voice::new(), Instant::from_millis(1000))
     }
 
     #[test]
@@ -241,8 +275,40 @@ mod tests {
     }
 
     #[test]
+    fn words_that_were_held_up_and_come_at_once_are_as_long_as_they_were_spoken() {
+        let (mut voice, mut now) = voice();
+        hear(&mut voice, &mut now, [60; 50]);
+        let first = voice.newest.1 + 1;
+        let spoken =
+            |at: u64| Sound::live(now + Duration::from_millis(20 * (at + 1)), first + at, Some(Level::below(30)));
+        let [came, held_up] = [now + Duration::from_millis(20), now + Duration::from_millis(200)];
+        voice.hear(came, &spoken(0));
+        for at in 1..9 {
+            voice.hear(held_up, &spoken(at));
+        }
+        assert!(!voice.speaks());
+        voice.hear(held_up, &spoken(9));
+        assert!(voice.speaks());
+    }
+
+    #[test]
+    fn timestamps_that_begin_anew_or_say_nothing_are_no_silence() {
+        let oddities: [fn(&mut Sound); 3] =
+            [|sound| sound.epoch += 1, |sound| sound.timestamp = 7, |sound| sound.clock_rate = 0];
+        for odd in oddities {
+            let (mut voice, mut now) = voice();
+            hear(&mut voice, &mut now, [30; 9]);
+            let mut next = Sound::live(now, voice.newest.1 + 1, Some(Level::below(30)));
+            odd(&mut next);
+            voice.hear(now, &next);
+            assert!(voice.speaks(), "{next:?}");
+        }
+    }
+
+    #[test]
     fn a_packet_that_comes_late_is_told() {
-        let (mut voice, _) = voice();
-        assert!(voice.goes_on((0, 7)) && !voice.goes_on((0, 6)) && voice.goes_on((1, 2)));
+        let (mut voice, now) = voice();
+        let mut hear = |epoch, sequence| voice.hear(now, &Sound { epoch, ..Sound::live(now, sequence, None) });
+        assert!(hear(0, 7) && !hear(0, 6) && !hear(0, 7) && hear(1, 2));
     }
 }

@@ -7,7 +7,7 @@ use tidewire_core::time::Instant;
 
 use super::SessionTable;
 use crate::command::{Event, PublicationId, SessionId};
-use crate::speakers::{Admission, Level};
+use crate::speakers::{Admission, Level, Sound};
 use crate::upstream::{Accepted, TrackKey, Upstream};
 
 impl SessionTable {
@@ -27,10 +27,12 @@ impl SessionTable {
         else {
             return Ok(());
         };
-        let section = upstream.sections.get(usize::from(track.section));
-        let level = section.and_then(|section| Level::read(header, packet, &section.extensions));
-        let (key, place) = (TrackKey::new(slot, accepted.track), (accepted.epoch, accepted.sequence));
-        let admission = session.speakers.hear(now, key, place, level, self.loudest);
+        let Some(section) = upstream.sections.get(usize::from(track.section)) else { return Ok(()) };
+        let Accepted { epoch, sequence, timestamp, .. } = *accepted;
+        let clock_rate = section.clock_rate(header.payload_type);
+        let level = Level::read(header, packet, &section.extensions);
+        let sound = Sound { epoch, sequence, timestamp, clock_rate, level };
+        let admission = session.speakers.hear(now, TrackKey::new(slot, accepted.track), &sound, self.loudest);
         if admission == Admission::HeardAgain {
             track.resumed_at = accepted.sequence;
         }

@@ -44,6 +44,12 @@ impl Section {
         first..first + self.rids.len().max(1)
     }
 
+    /// Ticks of a second in the timestamps of this payload type; 0 where it is none of the section's.
+    pub(crate) fn clock_rate(&self, payload_type: u8) -> u32 {
+        let format = self.formats.iter().find(|format| format.payload_type == payload_type);
+        format.map_or(0, |format| format.spec.clock_rate)
+    }
+
     pub(super) fn role_of(&self, payload_type: u8) -> Option<Role> {
         self.formats.iter().find_map(|format| {
             if format.payload_type == payload_type {
