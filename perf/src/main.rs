@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 use clap::Parser as _;
-use tidewire_perf::load::{Comparison, Outcome, Run, Shape, churn, compare, idle, memory, storm};
+use tidewire_perf::load::{Outcome, Run, Shape, churn, compare, idle, memory, storm};
 use tidewire_perf::machine;
 use tidewire_perf::plot::draw;
 use tidewire_perf::server::Server;
@@ -80,13 +80,8 @@ fn scenario(shape: Shape, load: &Load, play: impl FnOnce(&mut Run<'_>) -> Result
     let mut run = Run { setup, targets, schedule: load.schedule(), bounds: load.bounds(), tell };
     let outcome = play(&mut run)?;
     eprint!("{}", outcome.table);
-    outcome.failures.iter().for_each(|failure| eprintln!("failed: {failure}"));
     outcome.refusals.iter().for_each(|refusal| eprintln!("refused: {refusal}"));
-    Ok(ExitCode::from(match (outcome.failures.is_empty(), outcome.refusals.is_empty()) {
-        (true, true) => 0,
-        (false, true) => FAILED,
-        (_, false) => REFUSED,
-    }))
+    Ok(ExitCode::from(verdict(!outcome.is_untold, &outcome.failures)))
 }
 
 /// A comparison for each shape.
@@ -99,15 +94,15 @@ fn compare_all(scenario: &str, shapes: impl IntoIterator<Item = Shape>, load: &L
         let comparison = compare(scenario, &setup, &load.targets()?, load.schedule(), &load.bounds(), tell)?;
         comparison.summary_lines().iter().for_each(|line| println!("{line}"));
         eprint!("{}", comparison.table());
-        codes.push(verdict(&comparison));
+        codes.push(verdict(comparison.is_told(), &comparison.failures));
     }
     Ok(codes.into_iter().max().map_or(ExitCode::SUCCESS, ExitCode::from))
 }
 
-/// The exit code: what failed goes before what could not be told.
-fn verdict(comparison: &Comparison) -> u8 {
-    comparison.failures.iter().for_each(|failure| eprintln!("failed: {failure}"));
-    match (comparison.is_told(), comparison.failures.is_empty()) {
+/// The exit code: figures that could not be told go before what failed.
+fn verdict(is_told: bool, failures: &[String]) -> u8 {
+    failures.iter().for_each(|failure| eprintln!("failed: {failure}"));
+    match (is_told, failures.is_empty()) {
         (true, true) => 0,
         (true, false) => FAILED,
         (false, _) => REFUSED,

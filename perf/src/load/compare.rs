@@ -12,7 +12,7 @@ use serde_json::json;
 use super::report::{Points, Table, window_line};
 use super::rig::Rig;
 use super::setup::Setup;
-use super::spread::Spread;
+use super::spread::{Spread, is_enough};
 use super::target::Target;
 use super::window::{Bounds, Window};
 
@@ -94,7 +94,7 @@ pub(super) fn measure_one(
 impl Comparison {
     /// Whether at least half of each target's windows could be told.
     pub fn is_told(&self) -> bool {
-        self.windows.iter().all(|windows| 2 * windows.iter().flatten().count() >= windows.len())
+        self.windows.iter().all(|windows| is_enough(windows.iter().flatten().count(), windows.len()))
     }
 
     /// The windows against one target that could be told.

@@ -21,11 +21,21 @@ impl Spread {
         Some(Self { median: f64::midpoint(low, high), min, max, count: values.len() })
     }
 
+    /// Of a figure that some may lack; a dash where all do.
+    pub fn text_of(values: impl IntoIterator<Item = f64>, digits: usize) -> String {
+        Self::of(values).map_or_else(|| "-".to_owned(), |spread| spread.text(digits))
+    }
+
     /// `median (min..max)`, with so many digits behind the point.
     pub fn text(&self, digits: usize) -> String {
         let Self { median, min, max, .. } = self;
         format!("{median:.digits$} ({min:.digits$}..{max:.digits$})")
     }
+}
+
+/// Whether so many turns, of all, could be told as to speak for them: half.
+pub(super) const fn is_enough(told: usize, turns: usize) -> bool {
+    2 * told >= turns
 }
 
 #[cfg(test)]

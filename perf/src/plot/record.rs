@@ -59,10 +59,13 @@ impl Records {
             .into_iter()
             .map(|((scenario, viewers), lines)| (format!("{scenario}, {viewers} viewers"), curves(&lines)))
             .collect();
-        drawn.extend(self.told("storm").map(|line| {
+        let mut storms: BTreeMap<String, Vec<&Value>> = BTreeMap::new();
+        self.told("storm").for_each(|line| storms.entry(name(line)).or_default().push(line));
+        drawn.extend(storms.into_iter().map(|(target, turns)| {
             let both = [("before", "delayCurveBeforeUs"), ("during the storm", "delayCurveUs")];
-            let series = both.map(|(name, field)| Series { name: name.to_owned(), points: curve(&[&line[field]]) });
-            (format!("storm of joins, {}", name(line)), series.into())
+            let points = |field| curve(&turns.iter().map(|turn| &turn[field]).collect::<Vec<_>>());
+            let series = both.map(|(name, field)| Series { name: name.to_owned(), points: points(field) });
+            (format!("storm of joins, {target}"), series.into())
         }));
         drawn
     }

@@ -78,6 +78,7 @@ fn one(run: &mut Run<'_>, target: &Target, connections: usize, outcome: &mut Out
         turns.push(pair);
     }
     rigs.into_iter().try_for_each(Rig::close)?;
+    outcome.judge(&turns.iter().map(|[with, without]| with.as_ref().zip(without.as_ref())).collect::<Vec<_>>());
     Ok(Found::of(target, idle_shares, &turns))
 }
 

@@ -15,6 +15,7 @@ use serde_json::Value;
 use super::compare::Schedule;
 use super::report::merge;
 use super::setup::Setup;
+use super::spread::is_enough;
 use super::target::Target;
 use super::window::Bounds;
 
@@ -42,6 +43,8 @@ pub struct Outcome {
     pub failures: Vec<String>,
     /// Why figures were held back.
     pub refusals: Vec<String>,
+    /// So many were held back that the others do not speak for all.
+    pub is_untold: bool,
 }
 
 impl Run<'_> {
@@ -54,6 +57,11 @@ impl Run<'_> {
 }
 
 impl Outcome {
+    /// The turns of one target: whether enough of them could be told.
+    fn judge<T>(&mut self, turns: &[Option<T>]) {
+        self.is_untold |= !is_enough(turns.iter().flatten().count(), turns.len());
+    }
+
     fn refuse(&mut self, target: &Target, why: Vec<String>) {
         self.refusals.extend(why.into_iter().map(|why| format!("{}: {why}", target.label)));
     }

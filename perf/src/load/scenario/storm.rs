@@ -13,9 +13,10 @@ use super::{KEY_FRAMES_MAX, Outcome, Run, nothing, while_joining};
 use crate::clock;
 use crate::load::joining::{Crowd, reschedule};
 use crate::load::reactor::Reactor;
-use crate::load::report::{Points, Table, curve, joins};
+use crate::load::report::{Points, Table, curve, joins, merge};
 use crate::load::rig::{Newcomers, Rig};
 use crate::load::setup::Setup;
+use crate::load::spread::Spread;
 use crate::load::tally::Tally;
 use crate::load::target::Target;
 use crate::load::viewer::Viewer;
@@ -33,29 +34,35 @@ struct Storm {
     all_have_key_frames: Option<Duration>,
 }
 
-/// One storm against each target.
+/// The storms against one target, one a turn; those that were refused are `None`.
+struct Storms {
+    target: Target,
+    turns: Vec<Option<Storm>>,
+}
+
+/// Storms against each target in turns.
 pub fn storm(run: &mut Run<'_>, newcomers: usize) -> Result<Outcome> {
     let mut outcome = Outcome::default();
-    let mut storms = Vec::new();
-    for target in run.targets.clone() {
-        let storm = one(run, &target, newcomers)?;
-        let bounds = while_joining(&run.bounds);
-        let refusals = storm.refusals(run);
-        outcome.fail(&target, storm.before.failures(&run.bounds));
-        outcome.fail(&target, storm.during.failures(&bounds));
-        outcome.fail(
-            &target,
-            (storm.during.joins.failed > 0).then(|| format!("{} joins failed", storm.during.joins.failed)),
-        );
-        if refusals.is_empty() {
-            run.tell("storm", &target, storm.figures(newcomers));
-            storms.push(storm);
-        } else {
-            run.tell("storm", &target, json!({ "refused": refusals }));
-            outcome.refuse(&target, refusals);
+    let mut all: Vec<Storms> =
+        run.targets.iter().map(|target| Storms { target: target.clone(), turns: Vec::new() }).collect();
+    for turn in 0..run.schedule.alternations {
+        for Storms { target, turns } in &mut all {
+            let storm = one(run, target, newcomers)?;
+            outcome.fail(target, storm.failures(run));
+            let refusals = storm.refusals(run);
+            let mut line = json!({ "turn": turn });
+            merge(
+                &mut line,
+                if refusals.is_empty() { storm.figures(newcomers) } else { json!({ "refused": refusals }) },
+            );
+            run.tell("storm", target, line);
+            eprintln!("turn {} of {}: {}", turn + 1, target.label, storm.digest());
+            turns.push(refusals.is_empty().then_some(storm));
+            outcome.refuse(target, refusals);
         }
     }
-    outcome.table = table(&storms);
+    all.iter().for_each(|storms| outcome.judge(&storms.turns));
+    outcome.table = table(&all);
     Ok(outcome)
 }
 
@@ -118,12 +125,26 @@ fn last_key_frame_ns(rig: &Rig) -> Option<u64> {
 }
 
 impl Storm {
+    fn failures(&self, run: &Run<'_>) -> Vec<String> {
+        let mut failures = self.before.failures(&run.bounds);
+        failures.extend(self.during.failures(&while_joining(&run.bounds)));
+        failures.extend((self.during.joins.failed > 0).then(|| format!("{} joins failed", self.during.joins.failed)));
+        failures
+    }
+
     fn refusals(&self, run: &Run<'_>) -> Vec<String> {
         let mut refusals = self.before.refusals(&run.bounds);
         // The joins are the tool's own work: being busy with them is the point.
         let idle = Window { tool_busy: 0.0, ..self.during.clone() };
         refusals.extend(idle.refusals(&while_joining(&run.bounds)));
         refusals
+    }
+
+    /// One line for people.
+    fn digest(&self) -> String {
+        let [before, during] = [&self.before, &self.during].map(|window| Points::of(&window.delays).p99);
+        let late = Points::of(&self.during.lateness).p99;
+        format!("watchers' p99 {before:.0} us before, {during:.0} during; the publishers' own lateness {late:.0}")
     }
 
     fn figures(&self, newcomers: usize) -> serde_json::Value {
@@ -141,30 +162,32 @@ impl Storm {
     }
 }
 
-fn table(storms: &[Storm]) -> String {
-    let heads: Vec<String> = storms.iter().map(|storm| storm.before.target.clone()).collect();
+fn table(all: &[Storms]) -> String {
+    let heads: Vec<String> = all.iter().map(|storms| storms.target.label.clone()).collect();
     let mut table = Table::new(&heads);
-    let mut row = |name: &str, of: &dyn Fn(&Storm) -> String| table.row(name, storms.iter().map(of));
-    row("all have keys after, ms", &|storm| format!("{:.0}", ms(storm.joined)));
-    row("all have key frames after, ms", &|storm| {
-        storm.all_have_key_frames.map_or_else(|| "never".to_owned(), |after| format!("{:.0}", ms(after)))
-    });
-    row("join to first key frame p99, ms", &|storm| {
-        format!("{:.0}", Points::of(&storm.during.joins.first_key).p99 / 1e3)
-    });
-    row("watchers' delay p50 before, us", &|storm| format!("{:.0}", Points::of(&storm.before.delays).p50));
-    row("watchers' delay p50 during, us", &|storm| format!("{:.0}", Points::of(&storm.during.delays).p50));
-    row("watchers' delay p99 before, us", &|storm| format!("{:.0}", Points::of(&storm.before.delays).p99));
-    row("watchers' delay p99 during, us", &|storm| format!("{:.0}", Points::of(&storm.during.delays).p99));
-    row("own lateness p99 during, us", &|storm| format!("{:.0}", Points::of(&storm.during.lateness).p99));
-    row("watchers' loss before, %", &|storm| format!("{:.4}", 100.0 * storm.before.tally.loss()));
-    row("watchers' loss during, %", &|storm| format!("{:.4}", 100.0 * storm.during.tally.loss()));
-    row("joins that failed", &|storm| storm.during.joins.failed.to_string());
-    row("packets that newcomers lost", &|storm| storm.newcomers.lost().to_string());
-    row("server CPU during, % of a core", &|storm| format!("{:.0}", 100.0 * storm.during.server_share()));
-    row("tool CPU during, % of a core", &|storm| {
-        format!("{:.0}", 100.0 * storm.during.tool_cpu_s / storm.during.seconds)
-    });
+    let mut row = |name: &str, digits: usize, of: &dyn Fn(&Storm) -> f64| {
+        let cell = |storms: &Storms| Spread::text_of(storms.turns.iter().flatten().map(of), digits);
+        table.row(name, all.iter().map(cell));
+    };
+    let p99 = |window: &Window| Points::of(&window.delays).p99;
+    row("all have keys after, ms", 0, &|storm| ms(storm.joined));
+    // Never is never, also of several.
+    row("all have key frames after, ms", 0, &|storm| storm.all_have_key_frames.map_or(f64::INFINITY, ms));
+    row("join to first key frame p99, ms", 0, &|storm| Points::of(&storm.during.joins.first_key).p99 / 1e3);
+    row("watchers' delay p50 before, us", 0, &|storm| Points::of(&storm.before.delays).p50);
+    row("watchers' delay p50 during, us", 0, &|storm| Points::of(&storm.during.delays).p50);
+    row("watchers' delay p99 before, us", 0, &|storm| p99(&storm.before));
+    row("watchers' delay p99 during, us", 0, &|storm| p99(&storm.during));
+    row("p99 during over before", 2, &|storm| p99(&storm.during) / p99(&storm.before));
+    row("own lateness p99 during, us", 0, &|storm| Points::of(&storm.during.lateness).p99);
+    row("watchers' loss before, %", 4, &|storm| 100.0 * storm.before.tally.loss());
+    row("watchers' loss during, %", 4, &|storm| 100.0 * storm.during.tally.loss());
+    row("joins that failed", 0, &|storm| storm.during.joins.failed as f64);
+    row("packets that newcomers lost", 0, &|storm| storm.newcomers.lost() as f64);
+    row("server CPU during, % of a core", 0, &|storm| 100.0 * storm.during.server_share());
+    row("tool CPU during, % of a core", 0, &|storm| 100.0 * storm.during.tool_cpu_s / storm.during.seconds);
+    let told = |storms: &Storms| format!("{} of {}", storms.turns.iter().flatten().count(), storms.turns.len());
+    table.row("storms told", all.iter().map(told));
     table.text()
 }
 
