@@ -148,6 +148,9 @@ pub(crate) struct Load {
     /// Packets sent at once, as often as the bit rate allows; implies `--pacing burst`.
     #[arg(long)]
     burst: Option<u64>,
+    /// Packets of a frame differ by a byte, the longer ones last, as where a browser splits it.
+    #[arg(long)]
+    uneven: bool,
     /// Each publisher sends Opus as well, 50 packets a second.
     #[arg(long)]
     audio: bool,
@@ -227,7 +230,13 @@ impl Load {
         let several = machine::last_core()?.is_some();
         Ok(Setup {
             shape,
-            video: Video { bits_per_second: self.bitrate, packet_len: self.packet_len, pacing, burst },
+            video: Video {
+                bits_per_second: self.bitrate,
+                packet_len: self.packet_len,
+                pacing,
+                burst,
+                uneven: self.uneven,
+            },
             audio: self.audio,
             profile: self.profile,
             receivers: self.receivers,

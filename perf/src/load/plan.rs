@@ -37,6 +37,16 @@ pub struct Video {
     pub pacing: Pacing,
     /// Packets of one burst; only bursts know it.
     pub burst: u64,
+    /// Whether a frame's packets differ by a byte, as libwebrtc splits what cannot be split evenly: the last are the longer ones.
+    pub uneven: bool,
+}
+
+impl Video {
+    /// That of a packet with so many behind it in its frame; how many of them are longer differs from frame to frame.
+    fn len(&self, frame: u64, total: u64, behind: u64) -> usize {
+        let is_short = self.uneven && behind >= frame % total.max(1);
+        self.packet_len - usize::from(is_short)
+    }
 }
 
 /// One packet of the plan. Whether its frame is a key frame is only known when it is sealed.
@@ -118,7 +128,8 @@ impl Frames {
         let start = self.left == self.total;
         self.left -= 1;
         self.budget -= self.video.packet_len as i64;
-        Planned { at: self.phase + self.tick, start, end: self.left == 0, len: self.video.packet_len }
+        let len = self.video.len(self.frame, self.total, self.left);
+        Planned { at: self.phase + self.tick, start, end: self.left == 0, len }
     }
 
     /// Begins the next frame that has at least one packet.
@@ -157,7 +168,8 @@ impl Bursts {
         let at_ns = u128::from(number) * burst_bits * 1_000_000_000 / u128::from(bits_per_second);
         self.sent += 1;
         let at = self.phase + Duration::from_nanos(at_ns as u64);
-        Planned { at, start: place == 0, end: place + 1 == burst, len: packet_len }
+        let len = self.video.len(number, burst, burst - 1 - place);
+        Planned { at, start: place == 0, end: place + 1 == burst, len }
     }
 }
 
@@ -199,7 +211,7 @@ mod tests {
     use super::*;
 
     fn video(pacing: Pacing, burst: u64) -> Video {
-        Video { bits_per_second: 1_500_000, packet_len: 1200, pacing, burst }
+        Video { bits_per_second: 1_500_000, packet_len: 1200, pacing, burst, uneven: false }
     }
 
     fn of_ten_seconds(mut plan: Plan) -> Vec<Planned> {
@@ -248,6 +260,15 @@ mod tests {
         let planned = of_ten_seconds(Plan::video(video(Pacing::Burst, 4), Duration::ZERO));
         assert!(planned.chunks_exact(4).all(|burst| burst[0].start && burst[3].end && burst[0].at == burst[3].at));
         assert_eq!(moments(&planned)[..3], [0, 25_600, 51_200].map(Duration::from_micros));
+    }
+
+    #[test]
+    fn a_browsers_frame_ends_with_its_longer_packets() {
+        let video = Video { uneven: true, ..video(Pacing::Burst, 4) };
+        let planned = of_ten_seconds(Plan::video(video, Duration::ZERO));
+        let lens: Vec<usize> = planned.iter().map(|planned| planned.len).collect();
+        assert_eq!(lens[..8], [1199, 1199, 1199, 1199, 1199, 1199, 1199, 1200]);
+        assert_eq!(lens[8..16], [1199, 1199, 1200, 1200, 1199, 1200, 1200, 1200]);
     }
 
     #[test]

@@ -32,7 +32,7 @@ pub fn window_line(scenario: &str, turn: usize, setup: &Setup, window: &Window, 
         "kind": "window", "scenario": scenario, "target": window.target, "turn": turn,
         "rooms": setup.shape.rooms, "publishers": window.publishers, "viewers": window.viewers,
         "bitsPerSecond": setup.video.bits_per_second, "packetLen": setup.video.packet_len, "pacing": setup.video.pacing.name(),
-        "burst": setup.video.burst, "audio": setup.audio, "profile": setup.profile.name(),
+        "burst": setup.video.burst, "uneven": setup.video.uneven, "audio": setup.audio, "profile": setup.profile.name(),
         "receivers": setup.receivers.name(), "feedback": setup.feedback.name(), "seed": setup.seed,
     });
     let refusals = window.refusals(bounds);

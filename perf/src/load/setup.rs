@@ -130,7 +130,13 @@ pub(super) mod tests {
     pub(in crate::load) fn setup(shape: Shape) -> Setup {
         Setup {
             shape,
-            video: Video { bits_per_second: 1_500_000, packet_len: 1200, pacing: Pacing::Libwebrtc, burst: 1 },
+            video: Video {
+                bits_per_second: 1_500_000,
+                packet_len: 1200,
+                pacing: Pacing::Libwebrtc,
+                burst: 1,
+                uneven: false,
+            },
             audio: false,
             profile: Profile::AeadAes128Gcm,
             receivers: Receivers::Filter,

@@ -10,7 +10,13 @@ use tidewire_perf::machine::Policy;
 pub(crate) fn setup(shape: Shape, receivers: Receivers) -> Setup {
     Setup {
         shape,
-        video: Video { bits_per_second: 1_500_000, packet_len: 1200, pacing: Pacing::Libwebrtc, burst: 1 },
+        video: Video {
+            bits_per_second: 1_500_000,
+            packet_len: 1200,
+            pacing: Pacing::Libwebrtc,
+            burst: 1,
+            uneven: true,
+        },
         audio: false,
         profile: Profile::AeadAes128Gcm,
         receivers,
