@@ -83,9 +83,9 @@ impl Hall {
         let kind = match &event {
             Event::Message { .. } => Kind::Message,
             Event::Offer { connection, .. } => Kind::Offer(*connection),
+            Event::Demand { connection, .. } => Kind::Demand(*connection),
             Event::Connected { .. }
             | Event::Closed { .. }
-            | Event::Demand { .. }
             | Event::Kicked { .. }
             | Event::Lost { .. }
             | Event::State { .. } => Kind::Own,

@@ -5,8 +5,8 @@
 //! A client that does not read costs no more than the bounds: beyond them messages are given up first, then every event
 //! about its channels; both are counted, and when all that was left has been taken the line is due for the count and for
 //! the state of each channel. Answers, and what is told of the client's own connections, are never given up: their number
-//! is bounded by the requests that a client may have in flight, and by one offer a connection, and while their bytes are
-//! more than the bound no request is admitted. Pure.
+//! is bounded by the requests that a client may have in flight, and by one offer or demand a connection, and while their
+//! bytes are more than the bound no request is admitted. Pure.
 
 #[cfg(test)]
 mod tests;
@@ -62,6 +62,8 @@ pub enum Kind {
     Own,
     /// An offer, which takes the place of an older one of the same connection.
     Offer(ConnectionKey),
+    /// What is wanted of an upstream, likewise.
+    Demand(ConnectionKey),
     /// Of a channel; its state can stand for it.
     Event,
     Message,
@@ -172,8 +174,8 @@ impl Line {
     pub fn push(&mut self, item: Item) -> (u64, u64) {
         match item.kind {
             Kind::Answer | Kind::Own => self.queue_up(item),
-            Kind::Offer(connection) => {
-                self.strike(|queued| queued.kind == Kind::Offer(connection));
+            Kind::Offer(_) | Kind::Demand(_) => {
+                self.strike(|queued| queued.kind == item.kind);
                 self.queue_up(item);
             }
             Kind::Event | Kind::Message => return self.push_event(item),

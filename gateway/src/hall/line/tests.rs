@@ -105,16 +105,18 @@ fn what_a_client_hears_of_its_own_takes_no_room_from_events() {
 }
 
 #[test]
-fn newer_offer_takes_the_place_of_one_that_was_not_sent() {
-    let mut line = Line::new(1);
+fn newer_offer_or_demand_takes_the_place_of_one_that_was_not_sent() {
     let (one, other) = (ConnectionKey(1), ConnectionKey(2));
-    for (text, key) in [("1", one), ("2", other), ("3", one)] {
-        line.push(item(text, Kind::Offer(key)));
+    for kind in [Kind::Offer, Kind::Demand] {
+        let mut line = Line::new(1);
+        for (text, key) in [("1", one), ("2", other), ("3", one)] {
+            line.push(item(text, kind(key)));
+        }
+        let taken = line.take().frames;
+        assert_eq!(taken, [r#"{"n":1,"seen":1,"m":2}"#, r#"{"n":2,"m":3}"#]);
+        line.push(item("4", kind(one)));
+        assert_eq!(line.take().frames.len(), 1, "what was sent is not taken back");
     }
-    let taken = line.take().frames;
-    assert_eq!(taken, [r#"{"n":1,"seen":1,"m":2}"#, r#"{"n":2,"m":3}"#]);
-    line.push(item("4", Kind::Offer(one)));
-    assert_eq!(line.take().frames.len(), 1, "what was sent is not taken back");
 }
 
 #[test]
