@@ -68,15 +68,19 @@ pub fn schedule_this_thread(policy: Policy) -> Result<()> {
 /// themselves stay where they are: in real time beside those that they gave way to, they would not be interrupted for them.
 pub fn schedule_process(policy: Policy, pid: u32) -> Result<()> {
     for task in std::fs::read_dir(format!("/proc/{pid}/task"))? {
-        let id = Pid::from_raw(task?.file_name().to_string_lossy().parse()?);
-        if !has_stepped_back(id) {
-            schedule(policy, id)?;
+        let task = task?;
+        let id = Pid::from_raw(task.file_name().to_string_lossy().parse()?);
+        // A thread that is gone meanwhile needs no other schedule.
+        if !has_stepped_back(id)
+            && let Err(why) = schedule(policy, id)
+            && task.path().exists()
+        {
+            return Err(why);
         }
     }
     Ok(())
 }
 
-/// A thread that is gone meanwhile needs no other schedule either.
 fn has_stepped_back(id: Pid) -> bool {
     getpriority_process(rustix::process::Pid::from_raw(id.as_raw())).is_ok_and(|nice| nice > 0)
 }

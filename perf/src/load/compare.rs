@@ -108,7 +108,7 @@ impl Comparison {
             json!({
                 "kind": "summary", "scenario": self.scenario, "target": target.label,
                 "publishers": self.setup.shape.sources(), "viewers": self.setup.shape.watching(),
-                "pacing": self.setup.video.pacing.name(), "burst": self.setup.video.burst, "audio": self.setup.audio,
+                "pacing": self.setup.video.pacing.name(), "burst": self.setup.video.burst, "uneven": self.setup.video.uneven, "audio": self.setup.audio,
                 "turns": self.windows[place].len(), "cpuNsPerPacket": self.spread(place, Window::cpu_ns_per_packet),
                 "ofFloor": self.of_floor(place), "packetsPerSecond": self.spread(place, Window::packets_per_second),
                 "delayP50Us": self.spread(place, |window| Points::of(&window.delays).p50),

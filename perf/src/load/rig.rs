@@ -83,7 +83,13 @@ impl Rig {
         self.joins.server_bytes_per_viewer = grown / (seats.len() as u64).max(1);
         self.reactor.pause();
         self.rest(QUIET)?;
-        self.note_first_packets();
+        self.note_first_packets(|_| true);
+        Ok(())
+    }
+
+    /// Forgets how those joined who are there already.
+    pub(super) fn forget_joins(&mut self) -> Result<()> {
+        self.joins = Joins { server_bytes_per_viewer: self.joins.server_bytes_per_viewer, ..Joins::none()? };
         Ok(())
     }
 
@@ -255,8 +261,9 @@ impl Rig {
         Ok(())
     }
 
-    pub(super) fn note_first_packets(&mut self) {
-        for viewer in &self.reactor.viewers {
+    /// Notes when these viewers heard something first.
+    pub(super) fn note_first_packets(&mut self, of: impl Fn(&Viewer) -> bool) {
+        for viewer in self.reactor.viewers.iter().filter(|viewer| of(viewer)) {
             let since = |at: u64| at.saturating_sub(viewer.call.started_ns);
             viewer.first_ns.into_iter().for_each(|at| self.joins.first_packet.saturating_record(since(at)));
             viewer.first_key_ns.into_iter().for_each(|at| self.joins.first_key.saturating_record(since(at)));

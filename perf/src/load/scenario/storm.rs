@@ -75,6 +75,7 @@ fn one(run: &Run<'_>, target: &Target, count: usize) -> Result<Storm> {
     rig.open_account()?;
     let forwarded = rig.live.metrics().sum("tidewire_rtp_forwarded");
     rig.newcomers = Newcomers::Crowd;
+    rig.forget_joins()?;
     rig.reactor.resume()?;
     rig.reactor.run_until(Instant::now() + run.schedule.warm_up, &mut nothing)?;
     rig.live.metrics();
@@ -102,7 +103,7 @@ fn one(run: &Run<'_>, target: &Target, count: usize) -> Result<Storm> {
     let tally = rig.settle(|viewer| viewer.is_measured)?;
     let newcomers = rig.tally(|viewer| !viewer.is_measured)?;
     let forwarded = rig.live.metrics().sum("tidewire_rtp_forwarded") - forwarded;
-    rig.note_first_packets();
+    rig.note_first_packets(|viewer| !viewer.is_measured);
     let all_have_key_frames = last_key_frame_ns(&rig).map(|at| Duration::from_nanos(at.saturating_sub(started_ns)));
     let forwarded_by_server = forwarded as u64;
     let during = Window { stall_ns, forwarded_by_server, ..Window::between(&rig, &edge, &after, idle, tally) };
