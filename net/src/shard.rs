@@ -1,6 +1,6 @@
 //! A shard: one machine, its packet I/O and its mailboxes, turned by a driver on one thread.
 //!
-//! `turn` is one round: take letters, receive what came, run timers, forward one slice of the fan-out, flush. After each
+//! `turn` is one round: take letters, receive what came, forward one slice of the fan-out, run timers, flush. After each
 //! call into the machine its events and handshake requests are drained. A turn is bounded in every part, so receiving is
 //! looked at between slices however long the fan-out is. A shard owns all it touches; outside are only the mailboxes, the
 //! published counters, and the flag that stops it. It does not sleep; the driver does.
@@ -175,7 +175,7 @@ impl<M: Machine, Io: PacketIo> Shard<M, Io> {
         if due || received {
             self.machine.handle_timeout(now, self.io.egress());
         }
-        if due || self.held.is_some() {
+        if due || received || self.held.is_some() {
             self.drain();
         }
         due
