@@ -10,6 +10,7 @@ use tidewire_core::srtp::{Inbound, Outbound};
 use tidewire_core::time::Instant;
 
 use crate::departures::Departures;
+use crate::devotion::Devotion;
 use crate::downstream::{Downstream, Way};
 use crate::timers::Armed;
 
@@ -52,6 +53,7 @@ pub(crate) struct Connection {
     /// Whether media came before the keys.
     pub(crate) early_media: bool,
     pub(crate) consent: Armed,
+    pub(crate) devotion: Devotion,
 }
 
 const _: () = assert!(
@@ -125,10 +127,15 @@ impl Connection {
         }
     }
 
-    /// The path on which this connection gets media: a viewer's, once it has keys.
-    pub(crate) fn served(&self) -> Option<Path> {
+    /// Has something set aside for the path on which this connection gets media: a viewer's, once it has keys.
+    pub(crate) fn devote<E: Egress>(&mut self, now: Instant, egress: &mut E) {
         let is_served = matches!(self.role, Role::Downstream(_)) && self.protection.is_some();
-        self.ice.selected().filter(|_| is_served)
+        self.devotion.follow(now, self.ice.selected().filter(|_| is_served), egress);
+    }
+
+    /// Whether there is anything to send by: keys and a path. Another connection may have taken the path.
+    pub(crate) fn has_way(&self) -> bool {
+        self.protection.is_some() && self.ice.selected().is_some()
     }
 
     /// Lends what sending takes, beside the role; nothing before keys and a path are there.

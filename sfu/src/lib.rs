@@ -15,6 +15,7 @@ mod connection;
 mod control;
 mod delivery;
 mod departures;
+mod devotion;
 mod downstream;
 mod estimate;
 mod fanout;

@@ -30,7 +30,7 @@ pub(crate) struct Floor<'a, E> {
     pub(crate) turned: &'a mut Turned,
 }
 
-/// Viewers who are to be told of their layer: as many as a slice serves. Beyond these, the next look at what is wanted tells them.
+/// Viewers who are to be told of their layer: as many as some slices serve. Beyond these, the next look at what is wanted tells them.
 pub(crate) type Turned = ArrayVec<u32, 128>;
 
 /// See the module's description.

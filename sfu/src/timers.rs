@@ -41,20 +41,26 @@ pub(crate) const SLACK: Duration = Duration::from_millis(20);
 pub(crate) type Armed = Option<Instant>;
 
 /// Deadlines of connections, or of whatever else has only one kind of them.
+///
+/// Invariant: what is armed at a time that is being worked off comes after it, so that nobody who is due again at once, or
+/// could not do what was due, keeps all others waiting for ever.
 #[derive(Debug)]
 pub(crate) struct Timers<T = Timer> {
     heap: BinaryHeap<Reverse<(Instant, T)>>,
+    /// Deadlines before this have been worked off.
+    earliest: Instant,
 }
 
 impl<T: Ord> Default for Timers<T> {
     fn default() -> Self {
-        Self { heap: BinaryHeap::new() }
+        Self { heap: BinaryHeap::new(), earliest: Instant::ORIGIN }
     }
 }
 
 impl<T: Copy + Ord> Timers<T> {
     /// Sees to it that `timer` fires at `at` or earlier; `armed` is the owner's memory of when it fires anyway.
     pub(crate) fn arm(&mut self, timer: T, at: Instant, armed: &mut Armed) {
+        let at = at.max(self.earliest);
         if armed.is_none_or(|before| at < before) {
             self.heap.push(Reverse((at, timer)));
             *armed = Some(at);
@@ -63,6 +69,7 @@ impl<T: Copy + Ord> Timers<T> {
 
     /// The next timer whose time has come, with that time. Stale ones come too: compare with what the owner expects.
     pub(crate) fn pop(&mut self, now: Instant) -> Option<(Instant, T)> {
+        self.earliest = now + Duration::from_nanos(1);
         let Reverse((at, _)) = self.heap.peek()?;
         if *at > now {
             return None;
@@ -92,5 +99,21 @@ mod tests {
         assert_eq!(timers.pop(Instant::from_millis(25)).map(|due| due.0), Some(Instant::from_millis(10)));
         assert_eq!(timers.pop(Instant::from_millis(25)).map(|due| due.0), Some(Instant::from_millis(20)));
         assert_eq!(timers.next(), None);
+    }
+
+    #[test]
+    fn whoever_is_due_again_at_once_comes_behind_everybody_else() {
+        let now = Instant::from_millis(20);
+        let mut timers = Timers::default();
+        let mut armed = [None; 3];
+        (0..3).for_each(|one| timers.arm(one, Instant::from_millis(one as u64), &mut armed[one]));
+        let mut come = Vec::new();
+        while let Some((at, one)) = timers.pop(now) {
+            assert_eq!(armed[one].take(), Some(at));
+            timers.arm(one, at, &mut armed[one]);
+            come.push(one);
+        }
+        assert_eq!(come, [0, 1, 2]);
+        assert!(timers.next().is_some_and(|at| at > now));
     }
 }

@@ -31,8 +31,8 @@ impl SessionTable {
         };
         arrivals.armed = None;
         self.tell_arrivals(now, id.slot, egress);
-        if let Some(arrivals) = self.arrivals.at_mut(id.slot)
-            && let Some(due) = arrivals.due()
+        if let (Some(arrivals), Some(connection)) = (self.arrivals.at_mut(id.slot), self.connections.at(id.slot))
+            && let Some(due) = arrivals.due().filter(|_| connection.has_way())
         {
             self.lenient.arm(Timer { connection: id, reason: Reason::Arrivals }, due, &mut arrivals.armed);
         }

@@ -64,7 +64,9 @@ impl SessionTable {
         }
         let Some(upstream) = self.upstreams.at_mut(id.slot).filter(|one| one.review.armed == Some(at)) else { return };
         upstream.review.armed = None;
-        upstream.review.anew = 0;
+        if upstream.review.cursor == 0 {
+            upstream.review.anew = 0;
+        }
         self.review(now, id.slot);
     }
 
@@ -84,19 +86,22 @@ impl SessionTable {
         self.arm_feedback(slot);
     }
 
-    /// Tells a viewer which layers it gets, where that is another or for another reason.
+    /// Tells a viewer which layers it gets, where that is another or for another reason. What there is no room for is as untold
+    /// as before, and comes with the next look.
     pub(super) fn tell_layers(&mut self, now: Instant, viewer: u32) {
         let Some(connection) = self.connections.at_mut(viewer) else { return };
         let Role::Downstream(downstream) = &mut connection.role else { return };
         for publisher in downstream.told_of() {
-            let Some(upstream) = self.upstreams.at(publisher) else { continue };
+            let Some(upstream) = self.upstreams.at(publisher).filter(|_| self.notices.has_room_for_layers()) else {
+                continue;
+            };
             if let Some((publication, layer, reason)) = downstream.tell(now, publisher, upstream) {
                 self.notices.push(Event::Switched { connection: connection.id, publication, layer, reason });
             }
         }
     }
 
-    /// One step of a review; the next is due at once if there are more viewers, else after a while.
+    /// One step of a review; the next is due in the next turn if there are more viewers, else after a while.
     fn review(&mut self, now: Instant, slot: u32) {
         let Some(upstream) = self.upstreams.at(slot).filter(|upstream| upstream.has_layers()) else { return };
         let (session, publication, from) = (upstream.session, upstream.publication, upstream.review.cursor);

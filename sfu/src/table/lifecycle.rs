@@ -17,6 +17,7 @@ use crate::command::{Carried, Event, OpenDownstream, OpenUpstream, PublicationId
 use crate::connection::{Connection, Role};
 use crate::delivery::Delivery;
 use crate::departures::Departures;
+use crate::devotion::Devotion;
 use crate::downstream::{Downstream, Stream};
 use crate::session::Session;
 use crate::upstream::{TrackKey, Upstream};
@@ -97,9 +98,8 @@ impl SessionTable {
     /// Keys are in: a viewer is served from now on, and its key frame is asked for at once.
     pub(super) fn connect<E: Egress>(&mut self, now: Instant, id: ConnectionId, keys: &SrtpKeys, egress: &mut E) {
         let Some(connection) = self.connection(id) else { return };
-        let before = connection.served();
         connection.protect(keys);
-        redirect(before, connection.served(), egress);
+        connection.devote(now, egress);
         let early_media = connection.early_media;
         let viewer = match &connection.role {
             Role::Upstream => None,
@@ -128,7 +128,7 @@ impl SessionTable {
             return;
         }
         let Some(mut connection) = self.connections.take(id.slot) else { return };
-        redirect(connection.served(), None, egress);
+        connection.devotion.follow(now, None, egress);
         if let Some((mut way, Role::Downstream(downstream))) = connection.way(now, egress) {
             downstream.say_goodbye(&mut way);
         }
@@ -222,6 +222,7 @@ impl SessionTable {
             handshaking: false,
             protection: None,
             early_media: false,
+            devotion: Devotion::default(),
             role,
             departures: None,
             consent: None,
@@ -328,14 +329,6 @@ impl SessionTable {
             self.send_feedback(now, key.upstream(), egress);
             self.arm_feedback(key.upstream());
         }
-    }
-}
-
-/// Tells the egress where a viewer is served now, if that has changed.
-pub(super) fn redirect<E: Egress>(before: Option<Path>, now: Option<Path>, egress: &mut E) {
-    if before != now {
-        before.iter().for_each(|path| egress.release(path));
-        now.iter().for_each(|path| egress.devote(path));
     }
 }
 

@@ -158,12 +158,13 @@ impl SessionTable {
         self.arm_feedback(publisher);
     }
 
-    /// Makes sure that the upstream's next deadline wakes the shard.
+    /// Makes sure that the upstream's next deadline wakes the shard. Where nothing can be said to the publisher, its next packet
+    /// comes here again.
     fn arm_feedback(&mut self, slot: u32) {
         let (Some(upstream), Some(connection)) = (self.upstreams.at_mut(slot), self.connections.at(slot)) else {
             return;
         };
-        if connection.protection.is_some() {
+        if connection.has_way() {
             let timer = Timer { connection: connection.id, reason: Reason::Feedback };
             self.timers.arm(timer, upstream.deadline(), &mut upstream.armed);
         }
@@ -254,7 +255,9 @@ impl Machine for SessionTable {
         while let Some((at, session)) = self.silences.pop(now) {
             self.speakers_timeout(now, at, session);
         }
-        while let Some(viewer) = self.turned.pop() {
+        while self.notices.has_room_for_layers()
+            && let Some(viewer) = self.turned.pop()
+        {
             self.tell_layers(now, viewer);
         }
     }

@@ -10,7 +10,6 @@ use tidewire_core::stun::{self, Binding};
 use tidewire_core::time::Instant;
 
 use super::SessionTable;
-use super::lifecycle::redirect;
 use crate::fanout::Item;
 
 impl SessionTable {
@@ -45,27 +44,26 @@ impl SessionTable {
         let known = self.connections.at_mut(id.slot).filter(|connection| shard == self.shard && connection.id == id);
         let connection = known.ok_or(Discard::StunUnknownUser)?;
         let out = egress.reserve(&datagram.path, stun::RESPONSE_LEN_MAX).ok_or(Discard::EgressFull)?;
-        let before = connection.served();
         let answer = connection.ice.handle(now, &datagram.path, &binding, out)?;
-        let after = connection.served();
         egress.commit(answer.len);
         self.tally.count(Counter::StunAnswered);
         for event in answer.events {
-            self.follow(id.slot, event, egress);
+            self.follow(now, id.slot, event, egress);
         }
-        redirect(before, after, egress);
+        if let Some(connection) = self.connections.at_mut(id.slot) {
+            connection.devote(now, egress);
+        }
         Ok(())
     }
 
     /// Keeps the index of paths in step with a connection's ICE.
-    fn follow<E: Egress>(&mut self, slot: u32, event: IceEvent, egress: &mut E) {
+    fn follow<E: Egress>(&mut self, now: Instant, slot: u32, event: IceEvent, egress: &mut E) {
         match event {
             IceEvent::Validated(path) => {
                 let loser = self.paths.bind(path, slot).and_then(|loser| self.connections.at_mut(loser));
                 if let Some(loser) = loser {
-                    let before = loser.served();
                     loser.ice.forget(&path);
-                    redirect(before, loser.served(), egress);
+                    loser.devote(now, egress);
                 }
             }
             IceEvent::Forgotten(path) => self.paths.unbind(&path, slot),

@@ -21,7 +21,7 @@ fn call(seed: u64, viewers: usize) -> Call {
     for _ in 0..viewers {
         call.watch("sea", Wishes::default());
     }
-    call.run(Duration::from_secs(1));
+    call.run(Duration::from_secs(2));
     call
 }
 
@@ -38,7 +38,7 @@ fn address_of(call: &mut Call, actor: usize) -> SocketAddr {
 
 fn moves_to(call: &mut Call, actor: usize, address: SocketAddr) {
     call.world.actors[actor].peer().move_to(address);
-    call.run(Duration::from_secs(1));
+    call.run(Duration::from_millis(1_100));
 }
 
 #[test]
@@ -64,6 +64,23 @@ fn devotion_follows_the_path_that_a_viewer_selects() {
 }
 
 #[test]
+fn viewer_that_changes_its_path_all_the_time_is_devoted_one_a_second() {
+    let mut call = call(6, 1);
+    let mut seen = vec![devoted(&call)];
+    for at in 0..100 {
+        call.world.actors[1].peer().move_to(SocketAddr::from(([203, 0, 113, 9], 1 + at % 2)));
+        call.run(Duration::from_millis(50));
+        seen.push(devoted(&call));
+    }
+    seen.dedup();
+    let devotions = seen[1..].iter().filter(|devoted| !devoted.is_empty()).count();
+    assert!((3..=6).contains(&devotions), "{seen:?}");
+    // And has its last one again, once it stays there.
+    call.run(Duration::from_secs(6));
+    assert_eq!(devoted(&call), [address_of(&mut call, 1)]);
+}
+
+#[test]
 fn path_that_a_nat_gives_to_another_viewer_is_devoted_to_that_one() {
     let mut call = call(3, 2);
     let (first, second) = (address_of(&mut call, 1), address_of(&mut call, 2));
@@ -83,6 +100,17 @@ fn viewers_path_that_becomes_a_publishers_is_released() {
     call.world.actors[1].peer().fall_silent();
     moves_to(&mut call, 0, path);
     assert_eq!(devoted(&call), []);
+}
+
+#[test]
+fn publisher_whose_path_a_viewer_takes_is_no_burden() {
+    let mut call = call(7, 2);
+    let path = address_of(&mut call, 0);
+    call.world.actors[0].peer().fall_silent();
+    moves_to(&mut call, 1, path);
+    // What it would be told now has no way, and no end of tries.
+    call.run(Duration::from_secs(40));
+    assert_eq!((devoted(&call).len(), call.control.connections()), (2, 2));
 }
 
 #[test]
