@@ -3,9 +3,9 @@
 //! A driver (a shard, the simulator, a bench) hands a machine datagrams, commands, handshake progress and the time;
 //! the machine seals what it sends into egress that it was lent, and keeps events for the driver to poll.
 //! Order of calls in one turn: `handle_command` and `handle_handshake` for each that waits, so that a client is known
-//! before its first datagram is looked at, `handle` for each batch, `handle_timeout` once `poll_timeout` has passed,
-//! `forward` until it says `Done`, and after each of them `poll_event` and `poll_handshake` until they are empty.
-//! Nothing else changes a machine.
+//! before its first datagram is looked at, `handle` for each batch, `forward` until it says `Done` or its slice is over,
+//! `handle_timeout` when `poll_timeout` has passed, or sooner so that what may wait is done along with what came; and
+//! after each of them `poll_event` and `poll_handshake` until they are empty. Nothing else changes a machine.
 
 use std::net::SocketAddr;
 use std::time::Duration;

@@ -55,11 +55,11 @@ impl Session {
     }
 
     /// The publisher is gone, unless it was replaced already. Returns whether it was the present one.
-    pub(crate) fn unpublish(&mut self, publication: PublicationId, slot: u32) -> bool {
-        let Some(known) = self.publications.get_mut(&publication) else { return false };
-        let present = known.publisher.take_if(|publisher| *publisher == slot).is_some();
+    pub(crate) fn unpublish(&mut self, publication: PublicationId, slot: u32) {
+        if let Some(known) = self.publications.get_mut(&publication) {
+            known.publisher.take_if(|publisher| *publisher == slot);
+        }
         self.forget_if_empty(publication);
-        present
     }
 
     /// A connection watches the publication from now on.
@@ -121,7 +121,7 @@ mod tests {
         session.remove_viewer(8);
         session.unwatch(SKY, 9);
         assert!(session.viewers().is_empty() && !session.is_empty(), "somebody publishes");
-        assert!(session.unpublish(SEA, 7));
+        session.unpublish(SEA, 7);
         assert!(session.is_empty());
     }
 
@@ -130,9 +130,9 @@ mod tests {
         let mut session = Session::default();
         session.publish(SEA, 7);
         session.publish(SEA, 8);
-        assert!(!session.unpublish(SEA, 7));
+        session.unpublish(SEA, 7);
         assert_eq!(session.publisher(SEA), Some(8));
-        assert!(session.unpublish(SEA, 8));
+        session.unpublish(SEA, 8);
         assert_eq!(session.publisher(SEA), None);
     }
 }

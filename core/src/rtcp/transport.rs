@@ -112,21 +112,10 @@ impl Chunk {
         }
     }
 
-    /// The symbol of the status at this place, which is below `len`.
-    const fn symbol(self, at: u16) -> u16 {
-        if self.is_run() {
-            self.0 >> 13 & 3
-        } else if self.is_of_one_bit() {
-            self.0 >> (13 - at) & 1
-        } else {
-            self.0 >> (12 - 2 * at) & 3
-        }
-    }
-
     /// Small and large deltas among the first `count` statuses; nothing if one of them is reserved.
     const fn deltas(self, count: u16) -> Option<(u16, u16)> {
         if self.is_run() {
-            return match self.symbol(0) {
+            return match self.0 >> 13 & 3 {
                 0 => Some((0, 0)),
                 SMALL_DELTA => Some((count, 0)),
                 LARGE_DELTA => Some((0, count)),

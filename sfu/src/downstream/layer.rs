@@ -36,7 +36,10 @@ impl Stream {
     /// What the viewer gets now and why, if it is to be told.
     pub(super) fn tell(&mut self, now: Instant, upstream: &Upstream) -> Option<(Layer, LayerReason)> {
         let got = self.got(upstream)?;
-        let is_due = |(at, before): (Instant, Got)| before != got && now.since(at) >= INTERVAL_MIN;
+        // Between nothing and something a viewer goes by its own wish, and waits for no next look: there may be none.
+        let is_other = |before: Got| before.at.is_some() != got.at.is_some();
+        let is_due =
+            |(at, before): (Instant, Got)| before != got && (is_other(before) || now.since(at) >= INTERVAL_MIN);
         if !self.told.last.is_none_or(is_due) {
             return None;
         }

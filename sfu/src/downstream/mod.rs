@@ -169,8 +169,8 @@ impl Downstream {
         wanted
     }
 
-    /// The upstreams of whose layers the viewer is told: those of its videos, each once. Beyond these few, each is told of when
-    /// it is reviewed.
+    /// The upstreams of whose layers the viewer is told: those of its videos, each once, the first of them where there
+    /// are more than can be told of.
     pub(crate) fn told_of(&self) -> ArrayVec<u32, UPSTREAMS_TOLD_MAX> {
         let mut upstreams = ArrayVec::new();
         if self.tells == Tells::Nothing {

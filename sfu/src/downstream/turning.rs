@@ -145,6 +145,8 @@ impl Stream {
         let from = begins_at.unwrap_or(packet.sequence);
         let (next, spatial) = (self.next_target(packet, from), self.wished_spatial());
         let outgoing = self.course.outgoing(from);
+        // From here on each packet is noted.
+        self.course.is_plain = false;
         let trail = self.trail.get_or_insert_default();
         let (Some(leg), Some(target)) = (self.leg, next) else {
             trail.waited = trail.waited.saturating_add(u8::from(begins_at.is_some()));

@@ -126,6 +126,20 @@ fn a_paused_viewer_gets_nothing_and_goes_on_with_a_key_frame() {
 }
 
 #[test]
+fn whoever_pauses_for_a_moment_is_told_that_pictures_come_again() {
+    // Of a lone encoding, at which nobody looks again.
+    let mut studio = Studio::new(1);
+    let viewer = studio.watch(true);
+    studio.pass(500);
+    studio.prefer(viewer, Wish { paused: true, ..Wish::default() });
+    studio.pass(20);
+    studio.prefer(viewer, Wish::default());
+    studio.pass(600);
+    let told: Vec<_> = studio.watchers[viewer].layers.iter().map(|(_, reason)| *reason).collect();
+    assert_eq!(told, [LayerReason::Best, LayerReason::Paused, LayerReason::Best]);
+}
+
+#[test]
 fn temporal_layers_are_left_out_without_a_trace() {
     let mut studio = Studio::new(1);
     studio.temporal_layers = 3;

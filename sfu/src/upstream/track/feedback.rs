@@ -24,7 +24,7 @@ impl Track {
         [self.gaps.deadline(), self.key_frames.deadline()].into_iter().flatten().min()
     }
 
-    /// One of several encodings whose first key frame was lost asks for another, once: nobody who could ask is sent any of it.
+    /// One of several encodings whose first key frame was lost wishes for another: nobody who could ask is sent any of it.
     pub(super) fn ask_for_beginning(&mut self, now: Instant) {
         if self.beginning.is_none_or(|since| now.since(since) < BEGUN_WITHIN) {
             return;
