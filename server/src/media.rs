@@ -5,6 +5,8 @@
 //! one that speaks to control, so nothing here is locked but the list of shards, which metrics read. Invariant: each
 //! question has one answer, in their order, and what a connection is told of comes behind the answer that opened it.
 
+mod owed;
+
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -23,6 +25,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 
+use self::owed::Owed;
 use crate::addresses::Addresses;
 use crate::cores;
 use crate::metrics::{Counts, Owner};
@@ -104,7 +107,7 @@ impl Media {
         let control = control(&shards, addresses, &secret, identity.fingerprint());
         let (orders, ordered) = mpsc::channel(ORDERS_LEN);
         let (counted, taken) = watch::channel(0);
-        let turn = Loop { control, shards: shards.clone(), said, counted, load: 0 };
+        let turn = Loop { control, shards: shards.clone(), said, counted, load: 0, owed: Owed::default() };
         let control = tokio::spawn(turn.run(asks, told, ordered));
         Ok(Self { shards, packets, pool, orders, taken, control })
     }
@@ -165,18 +168,33 @@ impl Shards {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Leaves a command with a shard, whose queue may be full for a moment. Says whether it was taken.
-    async fn command(&self, shard: ShardId, mut command: sfu::Command) -> bool {
+    /// Leaves a command with a shard, whose queue may be full for a moment. Gives it back where it stays so.
+    async fn command(&self, shard: ShardId, mut command: sfu::Command) -> Result<(), sfu::Command> {
         for _ in 0..COMMAND_TRIES {
-            let refused = match self.lock().iter().find(|handle| handle.shard() == shard) {
-                Some(handle) => handle.command(command).err(),
-                None => return false,
-            };
-            let Some(refused) = refused else { return true };
-            command = refused.0;
+            match self.offer(shard, command) {
+                Err(refused) if self.is_running(shard) => command = refused,
+                settled => return settled,
+            }
             sleep(COMMAND_PAUSE).await;
         }
-        false
+        Err(command)
+    }
+
+    /// The same, once.
+    fn offer(&self, shard: ShardId, command: sfu::Command) -> Result<(), sfu::Command> {
+        match self.lock().iter().find(|handle| handle.shard() == shard) {
+            Some(handle) => handle.command(command).map_err(|refused| refused.0),
+            None => Err(command),
+        }
+    }
+
+    fn is_running(&self, shard: ShardId) -> bool {
+        self.lock().iter().any(|handle| handle.shard() == shard && handle.is_running())
+    }
+
+    /// Those whose thread is gone.
+    fn ended(&self) -> Vec<ShardId> {
+        self.lock().iter().filter(|handle| !handle.is_running()).map(ShardHandle::shard).collect()
     }
 }
 
@@ -188,6 +206,7 @@ struct Loop {
     counted: watch::Sender<usize>,
     /// The number of connections that the gateway was told last.
     load: usize,
+    owed: Owed<sfu::Command>,
 }
 
 impl Loop {
@@ -197,13 +216,13 @@ impl Loop {
         mut told: mpsc::Receiver<Told>,
         mut orders: mpsc::Receiver<Order>,
     ) {
-        let mut ticks = interval(LOAD_EVERY);
+        let mut ticks = interval(LOOK_EVERY);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
                 Some((shard, event)) = told.recv() => self.pass_on(shard, event).await,
                 Some(ask) = asks.recv() => self.answer(ask).await,
-                _ = ticks.tick() => self.tell_load().await,
+                _ = ticks.tick() => self.look_after().await,
                 order = orders.recv() => match order {
                     Some(Order::Drain) => self.say(FromMedia::Draining).await,
                     Some(Order::End) | None => break,
@@ -217,10 +236,9 @@ impl Loop {
     async fn answer(&mut self, Ask { n, request }: Ask) {
         let mut handled = self.control.handle(request);
         for (shard, command) in handled.commands {
-            let id = command.opens();
-            if !self.shards.command(shard, command).await {
+            if let Err(refused) = self.deliver(shard, command).await {
                 tracing::error!(shard = shard.0, "a shard takes no commands");
-                if let Some(connection) = id {
+                if let Some(connection) = refused.opens() {
                     self.control.handle_event(shard, sfu::Event::Closed { connection, reason: CloseReason::Shutdown });
                 }
                 let detail = "the media server takes no commands at present".to_owned();
@@ -228,6 +246,28 @@ impl Loop {
             }
         }
         self.say(FromMedia::Answer { to: n, response: handled.response }).await;
+    }
+
+    /// Leaves a command with a shard, behind what that one is owed. What must arrive is owed where it is not taken.
+    async fn deliver(&mut self, shard: ShardId, command: sfu::Command) -> Result<(), sfu::Command> {
+        self.owed.pay(|shard, command| self.shards.offer(shard, command));
+        let left = if self.owed.is_owed(shard) { Err(command) } else { self.shards.command(shard, command).await };
+        match left {
+            Err(refused) if refused.must_arrive() => self.owed.owe(shard, refused),
+            settled => settled,
+        }
+    }
+
+    /// What is due now and then: debts, shards that are gone, and the load.
+    async fn look_after(&mut self) {
+        self.owed.pay(|shard, command| self.shards.offer(shard, command));
+        for shard in self.shards.ended() {
+            self.owed.forgive(shard);
+            for event in self.control.shard_ended(shard) {
+                self.say(FromMedia::Event { event }).await;
+            }
+        }
+        self.tell_load().await;
     }
 
     async fn pass_on(&mut self, shard: ShardId, event: sfu::Event) {
@@ -254,7 +294,9 @@ impl Loop {
     async fn say_goodbye(&mut self, told: &mut mpsc::Receiver<Told>) {
         let all: Vec<_> = self.shards.lock().iter().map(ShardHandle::shard).collect();
         for shard in all {
-            self.shards.command(shard, sfu::Command::Shutdown).await;
+            if self.shards.command(shard, sfu::Command::Shutdown).await.is_err() {
+                tracing::warn!(shard = shard.0, "a shard takes no command to close its connections");
+            }
         }
         while self.control.slots_taken() > 0 {
             let Some((shard, event)) = told.recv().await else { return };
@@ -329,8 +371,8 @@ const HANDSHAKE_THREADS: usize = 1;
 const COMMAND_TRIES: usize = 100;
 const COMMAND_PAUSE: Duration = Duration::from_millis(1);
 
-/// How often the gateway is told of a changed load at most.
-const LOAD_EVERY: Duration = Duration::from_secs(1);
+/// How often the loop looks after its shards, and the gateway is told of a changed load at most.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// Notices that wait for the control loop: what viewers and publishers of a few large channels are told in a second.
 const NOTICES_LEN: usize = 4096;

@@ -68,6 +68,11 @@ impl Command {
             | Self::Shutdown => None,
         }
     }
+
+    /// Whether nobody could ask for it again: in control's books it is done.
+    pub fn must_arrive(&self) -> bool {
+        matches!(self, Self::Close { .. } | Self::ChangeDownstream { .. })
+    }
 }
 
 /// An upstream as agreed; becomes the publisher of its publication.

@@ -327,8 +327,10 @@ impl Control {
         Credentials { ufrag, password: ice::password(&random) }
     }
 
+    /// Where a channel begins: of the shards that are there.
     fn least_loaded(&self) -> usize {
-        (0..self.shards.len()).min_by_key(|at| self.shards[*at].taken()).unwrap_or(0)
+        let live = (0..self.shards.len()).filter(|at| !self.shards[*at].has_ended);
+        live.min_by_key(|at| self.shards[*at].taken()).unwrap_or(0)
     }
 }
 

@@ -11,6 +11,8 @@ pub(super) struct ShardSlots {
     pub(super) plan: ShardPlan,
     places: Vec<Place>,
     free: Vec<u32>,
+    /// The shard is gone.
+    pub(super) has_ended: bool,
 }
 
 #[derive(Debug)]
@@ -21,7 +23,7 @@ struct Place {
 
 impl ShardSlots {
     pub(super) fn new(plan: ShardPlan) -> Self {
-        Self { plan, places: Vec::new(), free: Vec::new() }
+        Self { plan, places: Vec::new(), free: Vec::new(), has_ended: false }
     }
 
     pub(super) fn take(&mut self, owner: ConnectionKey) -> Option<ConnectionId> {
@@ -49,6 +51,12 @@ impl ShardSlots {
         self.places.get_mut(id.slot as usize)?.owner = None;
         self.free.push(id.slot);
         Some(owner)
+    }
+
+    /// The connections that have a slot.
+    pub(super) fn held(&self) -> Vec<ConnectionId> {
+        let held = (0..).zip(&self.places).filter(|(_, place)| place.owner.is_some());
+        held.map(|(slot, place)| ConnectionId { slot, generation: place.generation }).collect()
     }
 
     pub(super) fn taken(&self) -> usize {

@@ -3,13 +3,15 @@
 use std::time::Duration;
 
 use tidewire_core::count::Discard;
-use tidewire_core::id::{ApplicationId, ChannelKey, ChannelName, ConnectionKey, MediaId};
+use tidewire_core::handshake::Fingerprint;
+use tidewire_core::id::{ApplicationId, ChannelKey, ChannelName, ConnectionKey, MediaId, ShardId};
 use tidewire_core::machine::Machine;
-use tidewire_core::message::{ErrorCode, Request, Response};
+use tidewire_core::message::{CloseReason, ErrorCode, Event, Request, Response};
 use tidewire_core::sim::Link;
 use tidewire_core::time::Instant;
+use tidewire_sfu::{Control, ShardPlan};
 
-use crate::call::{Call, Wishes};
+use crate::call::{Call, Wishes, channel_key, key_of};
 
 const PERFECT: Link =
     Link { loss: 0, doubling: 0, delay: Duration::from_millis(5), jitter: Duration::ZERO, ..Link::NONE };
@@ -105,6 +107,30 @@ fn a_thousand_comings_and_goings_leave_nothing() {
     call.run(Duration::from_secs(1));
     assert_eq!(call.control.slots_taken(), 1);
     assert_eq!(call.world.machine.tally().discarded(Discard::HandshakeQueueFull), 0);
+}
+
+#[test]
+fn a_shard_that_is_gone_takes_its_connections_along_and_gets_no_others() {
+    let plans = [0, 1].map(|at| ShardPlan { shard: ShardId(at), candidates: vec![([192, 0, 2, 1], 10_000).into()] });
+    let entropy = Box::new(|bytes: &mut [u8]| bytes.fill(7));
+    let mut control = Control::new(plans.into(), &[7; 16], Fingerprint([1; 32]), entropy);
+    let mut client = Call::new(8, PERFECT).client(Wishes::default());
+    let mut open = |control: &mut Control, number, channel| {
+        client.number = number;
+        let channel = channel_key(channel);
+        let media_id = MediaId::main();
+        let request =
+            Request::OpenUpstream { connection: key_of(&client), channel, media_id, offer: client.offer_to_send() };
+        control.handle(request).commands.first().map(|(shard, _)| *shard)
+    };
+    assert_eq!(open(&mut control, 1, "sea"), Some(ShardId(0)));
+    assert_eq!(open(&mut control, 2, "sky"), Some(ShardId(1)));
+    let told = control.shard_ended(ShardId(0));
+    assert!(matches!(told[..], [Event::Closed { reason: CloseReason::Shutdown, .. }]), "{told:?}");
+    assert_eq!((control.slots_taken(), control.channels(), control.shard_ended(ShardId(0))), (1, 1, Vec::new()));
+    for number in 3..6 {
+        assert_eq!(open(&mut control, number, ["sea", "sun", "ice"][usize::from(number) - 3]), Some(ShardId(1)));
+    }
 }
 
 fn open_upstream(channel: &str, offer: String) -> Request {
