@@ -161,7 +161,8 @@ fn view<'a>(item: &Item, upstreams: &'a Slots<Upstream>) -> Option<View<'a>> {
             let track = found(key).filter(|track| track.epoch == accepted.epoch)?;
             let stored = track.ring.get(accepted.sequence)?;
             let Track { epoch, resumed_at, .. } = *track;
-            Some(View::Packet(Offered { key, epoch, resumed_at, stored, report: track.report.as_ref() }))
+            let (predecessor, report) = (track.predecessor.as_ref(), track.report.as_ref());
+            Some(View::Packet(Offered { key, epoch, resumed_at, stored, predecessor, report }))
         }
         Item::Report { upstream, track } => {
             let key = TrackKey::new(upstream, track);

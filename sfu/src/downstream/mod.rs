@@ -31,7 +31,7 @@ use tidewire_core::machine::{Egress, Path};
 use tidewire_core::message::quality::{Layer, LayerReason, Wish};
 use tidewire_core::random::Seeded;
 use tidewire_core::rebuild::Form;
-use tidewire_core::ring::Stored;
+use tidewire_core::ring::{Meta, Stored};
 use tidewire_core::rtcp::{Report, Writer};
 use tidewire_core::srtp::Outbound;
 use tidewire_core::time::{Instant, Ntp};
@@ -323,6 +323,8 @@ pub(crate) struct Offered<'a> {
     /// The packet with which the track was heard again, after some that no viewer was sent.
     pub(crate) resumed_at: u64,
     pub(crate) stored: Stored<'a>,
+    /// The last packet of the track's stream before that.
+    pub(crate) predecessor: Option<&'a Meta>,
     /// The track's last sender report, for whoever starts with this packet.
     pub(crate) report: Option<&'a SenderReport>,
 }

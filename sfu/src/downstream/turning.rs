@@ -92,6 +92,7 @@ impl Stream {
     pub(super) fn enter(&mut self, offered: &Offered<'_>, now: Instant) -> Result<bool, Discard> {
         let is_awaited = self.course.awaited == Some(offered.key);
         if !is_awaited && self.course.epoch != offered.epoch {
+            self.succeed(offered);
             self.course.epoch = offered.epoch;
             if self.course.stage == Stage::Running {
                 self.course.stage = Stage::Between;
@@ -105,6 +106,17 @@ impl Stream {
         }
         self.begin(offered, now);
         Ok(true)
+    }
+
+    /// With another stream of the track that is heard: notes where the numbers of the one before ended, where they were not noted
+    /// on the way.
+    fn succeed(&mut self, offered: &Offered<'_>) {
+        let is_next = |leg: &Leg| leg.track == offered.key.track() && leg.epoch.wrapping_add(1) == offered.epoch;
+        let is_unnoted = self.course.is_plain && self.course.stage == Stage::Running;
+        let (Some(leg), Some(last)) = (self.leg.filter(is_next), offered.predecessor) else { return };
+        if is_unnoted && last.numbers != Numbers::NONE {
+            self.trail.get_or_insert_default().note(last, leg.shift);
+        }
     }
 
     fn begin(&mut self, offered: &Offered<'_>, now: Instant) {

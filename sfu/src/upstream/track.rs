@@ -68,6 +68,8 @@ pub(crate) struct Track {
     /// Counts the streams this track has carried: viewers start over with each.
     pub(crate) epoch: u32,
     pub(crate) ring: RetransmissionRing,
+    /// The last packet of the stream before the present one.
+    pub(crate) predecessor: Option<Meta>,
     /// Up to here packets have been in a round: whoever lacks an older one may have had it again already, as it was.
     pub(crate) levelled_up_to: u64,
     /// The packet with which it was heard again, after some that no viewer was sent; 0 while there was no such break.
@@ -124,6 +126,7 @@ impl Track {
             rid: None,
             epoch: 0,
             ring: RetransmissionRing::empty(),
+            predecessor: None,
             levelled_up_to: 0,
             resumed_at: 0,
             key_frames: KeyFrames::default(),
@@ -178,6 +181,8 @@ impl Track {
             }
             self.epoch += 1;
             self.close_account();
+            let last = self.gaps.highest().and_then(|last| self.ring.get(last));
+            self.predecessor = last.map(|last| last.meta);
             self.ring = RetransmissionRing::empty();
             self.levelled_up_to = 0;
             self.resumed_at = 0;

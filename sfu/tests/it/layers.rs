@@ -339,6 +339,30 @@ fn another_stream_that_takes_a_live_encodings_name_is_refused() {
 }
 
 /// All but what the test took out of an encoding itself.
+#[test]
+fn another_stream_of_a_publisher_goes_on_under_the_numbers_of_the_one_before() {
+    let mut studio = Studio::new(1);
+    let viewers = [studio.watch(true), studio.watch(true)];
+    for round in 0..3 {
+        studio.pass(500);
+        studio.encodings[0].runs = false;
+        // As long as a stream speaks, no other takes its name.
+        studio.pass(700);
+        let encoding = &mut studio.encodings[0];
+        (encoding.ssrc, encoding.picture, encoding.tl0) = (8_000 + round, 0x1234 * round as u16, 200);
+        (encoding.next, encoding.key_frame_wanted, encoding.runs) = (100 * u64::from(round), true, true);
+    }
+    studio.pass(500);
+    for viewer in viewers {
+        let log = &studio.watchers[viewer].log;
+        assert!(
+            said(log).iter().filter(|said| said.is_key && said.frame > 0).count() > 3,
+            "of each stream one at least"
+        );
+        assert_unbroken(log);
+    }
+}
+
 fn said_in_order(studio: &Studio, viewer: usize) -> Vec<Got> {
     let log = &studio.watchers[viewer].log;
     let hole = log.windows(2).position(|pair| pair[1].index != pair[0].index + 1).map_or(0, |at| at + 1);
