@@ -161,8 +161,7 @@ fn view<'a>(item: &Item, upstreams: &'a Slots<Upstream>) -> Option<View<'a>> {
             let track = found(key).filter(|track| track.epoch == accepted.epoch)?;
             let stored = track.ring.get(accepted.sequence)?;
             let Track { epoch, resumed_at, .. } = *track;
-            let (predecessor, report) = (track.predecessor.as_ref(), track.report.as_ref());
-            Some(View::Packet(Offered { key, epoch, resumed_at, stored, predecessor, report }))
+            Some(View::Packet(Offered { key, epoch, resumed_at, stored, track }))
         }
         Item::Report { upstream, track } => {
             let key = TrackKey::new(upstream, track);
@@ -224,7 +223,7 @@ impl<E: Egress> Service<'_, '_, E> {
             Forwarded::Started => {
                 self.turned = true;
                 self.tally.count(Counter::Switches);
-                if let Some(report) = packet.report {
+                if let Some(report) = &packet.track.report {
                     self.tell(packet.key, report);
                 }
             }

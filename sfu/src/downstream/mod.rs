@@ -31,7 +31,7 @@ use tidewire_core::machine::{Egress, Path};
 use tidewire_core::message::quality::{Layer, LayerReason, Wish};
 use tidewire_core::random::Seeded;
 use tidewire_core::rebuild::Form;
-use tidewire_core::ring::{Meta, Stored};
+use tidewire_core::ring::Stored;
 use tidewire_core::rtcp::{Report, Writer};
 use tidewire_core::srtp::Outbound;
 use tidewire_core::time::{Instant, Ntp};
@@ -44,7 +44,7 @@ use self::times::Times;
 pub(crate) use self::trail::BYTES as TRAIL_BYTES;
 use crate::command::{Carried, PublicationId, SessionId, Tells};
 use crate::departures::Departures;
-use crate::upstream::{SenderReport, TrackKey, Upstream};
+use crate::upstream::{SenderReport, Track, TrackKey, Upstream};
 
 /// Where a downstream's bytes go: whom they are sealed for, and by which way they leave.
 pub(crate) struct Way<'a, E> {
@@ -323,10 +323,8 @@ pub(crate) struct Offered<'a> {
     /// The packet with which the track was heard again, after some that no viewer was sent.
     pub(crate) resumed_at: u64,
     pub(crate) stored: Stored<'a>,
-    /// The last packet of the track's stream before that.
-    pub(crate) predecessor: Option<&'a Meta>,
-    /// The track's last sender report, for whoever starts with this packet.
-    pub(crate) report: Option<&'a SenderReport>,
+    /// For whoever starts with this packet.
+    pub(crate) track: &'a Track,
 }
 
 /// What became of a packet that was offered to a downstream.

@@ -110,10 +110,11 @@ impl Stream {
 
     /// With another stream of the track that is heard: notes where the numbers of the one before ended, where they were not noted
     /// on the way.
+    #[cold]
     fn succeed(&mut self, offered: &Offered<'_>) {
         let is_next = |leg: &Leg| leg.track == offered.key.track() && leg.epoch.wrapping_add(1) == offered.epoch;
         let is_unnoted = self.course.is_plain && self.course.stage == Stage::Running;
-        let (Some(leg), Some(last)) = (self.leg.filter(is_next), offered.predecessor) else { return };
+        let (Some(leg), Some(last)) = (self.leg.filter(is_next), &offered.track.predecessor) else { return };
         if is_unnoted && last.numbers != Numbers::NONE {
             self.trail.get_or_insert_default().note(last, leg.shift);
         }
@@ -282,7 +283,7 @@ impl Stream {
 
     fn by_clock(&self, offered: &Offered<'_>) -> Option<u32> {
         let (ntp, timestamp) = self.clock?;
-        let report = &offered.report?.info;
+        let report = &offered.track.report.as_ref()?.info;
         let passed = i128::from(report.ntp.0.wrapping_sub(ntp.0).cast_signed());
         let ticks = (passed * i128::from(self.clock_rate)) >> 32;
         let since_report = offered.stored.meta.timestamp.wrapping_sub(report.timestamp);
