@@ -80,7 +80,7 @@ impl Speakers {
             return Admission::Heard;
         };
         let is_newest = voice.hear(now, sound);
-        if is_newest && voice.speaks() {
+        if is_newest && sound.level.is_some() && voice.speaks() {
             self.speak(now, track);
         }
         if places == 0 {

@@ -245,6 +245,23 @@ fn a_track_without_levels_is_heard_and_never_speaks() {
 }
 
 #[test]
+fn whoever_says_no_levels_any_longer_speaks_no_longer() {
+    let mut speakers = Speakers::default();
+    let mut told = Vec::new();
+    for sequence in 1..200 {
+        let now = Instant::from_millis(20 * sequence);
+        if let Some(due) = speakers.armed.take_if(|due| *due <= now) {
+            speakers.handle_timeout(now, due);
+        }
+        let level = (sequence < 50).then_some(Level::below(20));
+        speakers.hear(now, track(0), &Sound::live(now, sequence, level), 0);
+        told.extend(speakers.poll(now).map(<[_]>::to_vec));
+        speakers.armed = speakers.armed.into_iter().chain(speakers.deadline(now)).min();
+    }
+    assert_eq!(told, [vec![track(0)], vec![]]);
+}
+
+#[test]
 fn ten_who_talk_in_turn_are_each_heard_from_their_first_word_and_never_more_than_three() {
     let mut scene = Scene::new(3);
     let mut talkers: Vec<_> = (0..10).map(|seed| Talker::new(seed, 30)).collect();
