@@ -16,4 +16,5 @@ pub mod floor;
 pub mod metrics;
 pub mod program;
 pub mod server;
+pub mod standstill;
 pub mod usage;

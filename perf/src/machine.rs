@@ -26,6 +26,13 @@ pub fn pin(core: usize) -> Result<()> {
     Ok(sched_setaffinity(Pid::from_raw(0), &only)?)
 }
 
+/// The core that this thread is kept on, if it is one.
+pub fn own_core() -> Result<Option<usize>> {
+    let cores = sched_getaffinity(Pid::from_raw(0))?;
+    let mut own = (0..CpuSet::count()).filter(|core| cores.is_set(*core).unwrap_or_default());
+    Ok(own.next().filter(|_| own.next().is_none()))
+}
+
 /// The highest core of the machine, if there is more than one.
 pub fn last_core() -> Result<Option<usize>> {
     let online = usize::try_from(sysconf(SysconfVar::_NPROCESSORS_ONLN)?.unwrap_or(1))?;
@@ -55,6 +62,8 @@ pub fn yield_precedence() {
 /// Whether a thread is scheduled in real time, before everything that is not, or as any other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Policy {
+    /// In real time, and before what else is.
+    Foremost,
     RealTime,
     Ordinary,
 }
@@ -88,6 +97,7 @@ fn has_stepped_back(id: Pid) -> bool {
 /// By util-linux's program: the system call has no safe form here.
 fn schedule(policy: Policy, id: Pid) -> Result<()> {
     let (option, priority) = match policy {
+        Policy::Foremost => ("--fifo", "20"),
         Policy::RealTime => ("--fifo", "10"),
         Policy::Ordinary => ("--other", "0"),
     };

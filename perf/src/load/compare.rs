@@ -110,9 +110,10 @@ impl Comparison {
                 "publishers": self.setup.shape.sources(), "viewers": self.setup.shape.watching(),
                 "pacing": self.setup.video.pacing.name(), "burst": self.setup.video.burst, "uneven": self.setup.video.uneven, "audio": self.setup.audio,
                 "turns": self.windows[place].len(), "cpuNsPerPacket": self.spread(place, Window::cpu_ns_per_packet),
-                "ofFloor": self.of_floor(place), "packetsPerSecond": self.spread(place, Window::packets_per_second),
+                "ofFloor": self.of_floor(place, Window::cpu_ns_per_packet), "packetsPerSecond": self.spread(place, Window::packets_per_second),
                 "delayP50Us": self.spread(place, |window| Points::of(&window.delays).p50),
                 "delayP99Us": self.spread(place, |window| Points::of(&window.delays).p99),
+                "calmDelayP99Us": self.spread(place, |window| window.calm_delays().p99),
                 "loss": self.spread(place, |window| window.tally.loss()),
                 "bytesPerViewer": self.spread(place, |window| window.joins.server_bytes_per_viewer as f64),
             })
@@ -138,6 +139,9 @@ impl Comparison {
         row("delay p99, us", 0, &|window| Points::of(&window.delays).p99);
         row("delay p99.9, us", 0, &|window| Points::of(&window.delays).p999);
         row("delay max, us", 0, &|window| Points::of(&window.delays).max);
+        row("undisturbed p99, us", 0, &|window| window.calm_delays().p99);
+        row("undisturbed p99.9, us", 0, &|window| window.calm_delays().p999);
+        row("cores stood still, ms a second", 1, &Window::stood_ms_a_second);
         row("own lateness p50, us", 0, &|window| Points::of(&window.lateness).p50);
         row("own lateness p99, us", 0, &|window| Points::of(&window.lateness).p99);
         row("tool at work, %", 1, &|window| 100.0 * window.tool_busy);
@@ -150,19 +154,25 @@ impl Comparison {
         });
         row("server memory a viewer, KiB", 1, &|window| window.joins.server_bytes_per_viewer as f64 / 1024.0);
         row("longest turn of the server, ms", 2, &|window| window.stall_ns.unwrap_or_default() / 1e6);
-        let ratio = |place| self.of_floor(place).map_or_else(|| "-".to_owned(), |spread| spread.text(2));
-        table.row("server CPU, of the floor's", (0..self.targets.len()).map(ratio));
+        let mut ratio = |name: &str, of: &dyn Fn(&Window) -> f64| {
+            let cell = |place| self.of_floor(place, of).map_or_else(|| "-".to_owned(), |spread| spread.text(2));
+            table.row(name, (0..self.targets.len()).map(cell));
+        };
+        ratio("server CPU, of the floor's", &Window::cpu_ns_per_packet);
+        ratio("delay p50, of the floor's", &|window| Points::of(&window.delays).p50);
+        ratio("delay p99, of the floor's", &|window| Points::of(&window.delays).p99);
+        ratio("undisturbed p99, of the floor's", &|window| window.calm_delays().p99);
         let told = |windows: &Vec<Option<Window>>| format!("{} of {}", windows.iter().flatten().count(), windows.len());
         table.row("windows told", self.windows.iter().map(told));
         table.text()
     }
 
-    /// This target's CPU time per packet as a multiple of the floor's in the same turn.
-    pub fn of_floor(&self, target: usize) -> Option<Spread> {
+    /// A figure of this target as a multiple of the floor's in the same turn.
+    pub fn of_floor(&self, target: usize, of: impl Fn(&Window) -> f64) -> Option<Spread> {
         let floor = self.targets.iter().position(Target::is_floor)?;
         let pairs = self.windows[target].iter().zip(&self.windows[floor]);
         let both = pairs.filter_map(|(own, floor)| Some((own.as_ref()?, floor.as_ref()?)));
-        Spread::of(both.map(|(own, floor)| own.cpu_ns_per_packet() / floor.cpu_ns_per_packet().max(f64::MIN_POSITIVE)))
+        Spread::of(both.map(|(own, floor)| of(own) / of(floor)).filter(|ratio| ratio.is_finite()))
     }
 
     /// Of this figure over all windows against a target that have it.
@@ -209,7 +219,7 @@ mod tests {
 
     #[test]
     fn ratios_are_taken_turn_by_turn() {
-        let ratio = comparison().of_floor(0).unwrap();
+        let ratio = comparison().of_floor(0, Window::cpu_ns_per_packet).unwrap();
         assert!((ratio.median - 1.5).abs() < 1e-9 && (ratio.min - ratio.max).abs() < 1e-9 && ratio.count == 2);
     }
 

@@ -16,6 +16,7 @@ mod seen;
 mod viewer;
 mod tally;
 mod inbox;
+mod delays;
 mod reactor;
 mod joining;
 mod rig;
@@ -26,6 +27,7 @@ mod compare;
 mod scenario;
 
 pub use compare::{Comparison, Schedule, compare};
+pub use delays::Calm;
 pub use feedback::Feedback;
 pub use inbox::Inbox;
 pub use plan::{Pacing, Video};

@@ -14,6 +14,7 @@ use anyhow::{Context as _, Result};
 use hdrhistogram::Histogram;
 use nix::sys::socket::{setsockopt, sockopt};
 
+use super::delays::Delays;
 use super::inbox::Inbox;
 use super::source::Source;
 use super::viewer::Viewer;
@@ -30,7 +31,7 @@ pub(super) struct Reactor {
     patience: Patience,
     inbox: Inbox,
     /// Kernel receive time minus planned time.
-    pub(super) delays: Histogram<u64>,
+    pub(super) delays: Delays,
     /// Actual minus planned send time.
     pub(super) lateness: Histogram<u64>,
     /// Time with nothing to do, slept or spun.
@@ -66,7 +67,7 @@ impl Reactor {
             rotation: Rotation { started: Instant::now(), interval, visited: 0 },
             patience: Patience::Sleep,
             inbox: Inbox::default(),
-            delays: histogram()?,
+            delays: Delays::new()?,
             lateness: histogram()?,
             idle: Duration::ZERO,
             next_lane: 0,
@@ -232,7 +233,7 @@ impl Reactor {
                 let delay_ns = received_ns.saturating_sub(*planned_ns);
                 viewer.note_delay(delay_ns);
                 if viewer.is_measured && source.lanes[packet.lane].window.contains(&packet.index) {
-                    self.delays.saturating_record(delay_ns);
+                    self.delays.record(*planned_ns, delay_ns);
                 }
             }
         }

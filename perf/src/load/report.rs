@@ -4,6 +4,7 @@ use hdrhistogram::Histogram;
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use super::delays::Calm;
 use super::rig::Joins;
 use super::setup::Setup;
 use super::window::{Bounds, Window};
@@ -19,6 +20,8 @@ pub struct Points {
 }
 
 impl Points {
+    pub const UNKNOWN: Self = Self { p50: f64::NAN, p90: f64::NAN, p99: f64::NAN, p999: f64::NAN, max: f64::NAN };
+
     pub fn of(histogram: &Histogram<u64>) -> Self {
         let us = |quantile: f64| histogram.value_at_quantile(quantile) as f64 / 1e3;
         let max = if histogram.is_empty() { 0.0 } else { histogram.max() as f64 / 1e3 };
@@ -58,9 +61,17 @@ fn figures(window: &Window, bounds: &Bounds) -> Value {
         "faults": window.faults, "opened": window.opened, "feedbackSent": window.feedback_sent,
         "forwardedByServer": window.forwarded_by_server,
         "delaySamples": window.delays.len(), "delayUs": Points::of(&window.delays), "delayCurveUs": curve(&window.delays), "latenessUs": Points::of(&window.lateness),
+        "calm": window.calm.as_ref().map(calm),
         "joins": joins(&window.joins), "stallMs": window.stall_ns.map(|ns| ns / 1e6),
         "toolBusy": window.tool_busy, "toolShare": window.tool_cpu_s / window.seconds, "othersShare": window.others_share(),
         "stolenShare": window.stolen_s / window.seconds, "clean": window.is_clean(), "failures": window.failures(bounds),
+    })
+}
+
+pub(super) fn calm(calm: &Calm) -> Value {
+    json!({
+        "delaySamples": calm.delays.len(), "delayUs": Points::of(&calm.delays),
+        "standstills": calm.standstills, "stoodMs": calm.stood_ns as f64 / 1e6,
     })
 }
 

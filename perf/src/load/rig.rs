@@ -23,6 +23,7 @@ use super::viewer::{Attention, Viewer};
 use super::window::{Edge, Window};
 use crate::client::{Call, Publisher};
 use crate::machine::{self, Policy};
+use crate::standstill::Watch;
 use crate::usage::{self, Usage};
 
 pub struct Rig {
@@ -208,6 +209,7 @@ impl Rig {
         self.open_account()?;
         let forwarded = self.live.metrics().sum("tidewire_rtp_forwarded");
         self.reactor.set_patience(Patience::Spin);
+        let watch = self.watch()?;
         reschedule(self.setup.policy, self.setup.policy)?;
         self.reactor.resume()?;
         self.reactor.run_until(Instant::now() + warm_up, aside)?;
@@ -221,12 +223,20 @@ impl Rig {
         let idle = self.reactor.idle;
         let stall_ns = self.live.metrics().max("tidewire_turn_nanoseconds_max");
         self.reactor.pause();
+        let standstills = watch.map(Watch::end).transpose()?;
         reschedule(self.setup.policy, Policy::Ordinary)?;
         let tally = self.settle(|_| true)?;
         let forwarded = self.live.metrics().sum("tidewire_rtp_forwarded") - forwarded;
         let mut window = Window::between(self, &before, &after, idle, tally);
         (window.stall_ns, window.forwarded_by_server) = (stall_ns, forwarded as u64);
+        window.calm = standstills.map(|found| self.reactor.delays.calm(&found));
         Ok(window)
+    }
+
+    /// A watch over the cores of server and tool, for a run in real time.
+    pub(super) fn watch(&self) -> Result<Option<Watch>> {
+        let cores = || Ok(Watch::begin(self.setup.server_core.into_iter().chain(machine::own_core()?)));
+        (self.setup.policy == Policy::RealTime).then(cores).transpose()
     }
 
     /// Everybody leaves in good order if the target stays; else it ends with this.

@@ -8,6 +8,8 @@ use anyhow::Result;
 use hdrhistogram::Histogram;
 use serde::Serialize;
 
+use super::delays::Calm;
+use super::report::Points;
 use super::rig::{Joins, Rig};
 use super::tally::Tally;
 use super::viewer::Viewer;
@@ -45,6 +47,8 @@ pub struct Window {
     pub stall_ns: Option<f64>,
     /// Kernel receive time minus planned send time, in nanoseconds.
     pub delays: Histogram<u64>,
+    /// The same of the packets that met no standstill of the machine, where somebody watched for those.
+    pub calm: Option<Calm>,
     /// Actual minus planned send time, in nanoseconds.
     pub lateness: Histogram<u64>,
     pub joins: Joins,
@@ -121,7 +125,8 @@ impl Window {
             others_cpu_s: busy.saturating_sub(server + tool).as_secs_f64(),
             stolen_s: after.machine.stolen.saturating_sub(before.machine.stolen).as_secs_f64(),
             stall_ns: None,
-            delays: reactor.delays.clone(),
+            delays: reactor.delays.all().clone(),
+            calm: None,
             lateness: reactor.lateness.clone(),
             joins: rig.joins.clone(),
         }
@@ -149,6 +154,16 @@ impl Window {
     /// Of one core, the hypervisor's other guests included.
     pub fn others_share(&self) -> f64 {
         (self.others_cpu_s + self.stolen_s) / self.seconds
+    }
+
+    /// The delays of the packets that met no standstill; not numbers where nobody watched.
+    pub fn calm_delays(&self) -> Points {
+        self.calm.as_ref().map_or(Points::UNKNOWN, |calm| Points::of(&calm.delays))
+    }
+
+    /// How long cores stood still, all together; not a number where nobody watched.
+    pub fn stood_ms_a_second(&self) -> f64 {
+        self.calm.as_ref().map_or(f64::NAN, |calm| calm.stood_ns as f64 / 1e6 / self.seconds)
     }
 
     /// An overloaded server queues before it loses, so both are asked.
@@ -230,6 +245,7 @@ pub(super) mod tests {
             stolen_s: 0.0,
             stall_ns: None,
             delays,
+            calm: None,
             lateness,
             joins: Joins { http, ice, dtls, first_packet, first_key, failed: 0, server_bytes_per_viewer: 0 },
         }

@@ -7,13 +7,14 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
+use hdrhistogram::Histogram;
 use serde_json::json;
 
 use super::{KEY_FRAMES_MAX, Outcome, Run, nothing, while_joining};
 use crate::clock;
 use crate::load::joining::{Crowd, reschedule};
 use crate::load::reactor::Reactor;
-use crate::load::report::{Points, Table, curve, joins, merge};
+use crate::load::report::{Points, Table, calm, curve, joins, merge};
 use crate::load::rig::{Newcomers, Rig};
 use crate::load::setup::Setup;
 use crate::load::spread::Spread;
@@ -22,6 +23,7 @@ use crate::load::target::Target;
 use crate::load::viewer::Viewer;
 use crate::load::window::{Edge, Window};
 use crate::machine::Policy;
+use crate::standstill::Watch;
 
 /// What one storm did.
 struct Storm {
@@ -29,6 +31,8 @@ struct Storm {
     /// What the watchers noticed, and what the newcomers lost.
     during: Window,
     newcomers: Tally,
+    /// What the watchers noticed until the last newcomer had keys, as long as most do not get media.
+    joining: Histogram<u64>,
     /// From the first request to the last newcomer's keys, and to the last one's key frame.
     joined: Duration,
     all_have_key_frames: Option<Duration>,
@@ -82,6 +86,7 @@ fn one(run: &Run<'_>, target: &Target, count: usize) -> Result<Storm> {
     let seats: Vec<_> = (watchers..watchers + count).map(|number| run.setup.watching_seat(number)).collect();
     let (pid, policy) = (rig.live.pid(), run.setup.policy);
     let mut begun = None;
+    let watch = rig.watch()?;
     let begin = &mut |reactor: &mut Reactor| {
         // The threads are there already, and so do not inherit it.
         reschedule(policy, policy)?;
@@ -99,6 +104,8 @@ fn one(run: &Run<'_>, target: &Target, count: usize) -> Result<Storm> {
     let (after, idle) = (Edge::now(rig.live.pid())?, rig.reactor.idle);
     let stall_ns = rig.live.metrics().max("tidewire_turn_nanoseconds_max");
     rig.reactor.pause();
+    let calm = watch.map(Watch::end).transpose()?.map(|found| rig.reactor.delays.calm(&found));
+    let joining = rig.reactor.delays.before(started_ns + joined.as_nanos() as u64);
     reschedule(policy, Policy::Ordinary)?;
     let tally = rig.settle(|viewer| viewer.is_measured)?;
     let newcomers = rig.tally(|viewer| !viewer.is_measured)?;
@@ -106,9 +113,9 @@ fn one(run: &Run<'_>, target: &Target, count: usize) -> Result<Storm> {
     rig.note_first_packets(|viewer| !viewer.is_measured);
     let all_have_key_frames = last_key_frame_ns(&rig).map(|at| Duration::from_nanos(at.saturating_sub(started_ns)));
     let forwarded_by_server = forwarded as u64;
-    let during = Window { stall_ns, forwarded_by_server, ..Window::between(&rig, &edge, &after, idle, tally) };
+    let during = Window { stall_ns, forwarded_by_server, calm, ..Window::between(&rig, &edge, &after, idle, tally) };
     rig.close()?;
-    Ok(Storm { before, during, newcomers, joined, all_have_key_frames })
+    Ok(Storm { before, during, newcomers, joining, joined, all_have_key_frames })
 }
 
 fn wait_for_key_frames(rig: &mut Rig) -> Result<()> {
@@ -143,9 +150,12 @@ impl Storm {
 
     /// One line for people.
     fn digest(&self) -> String {
-        let [before, during] = [&self.before, &self.during].map(|window| Points::of(&window.delays).p99);
+        let [before, joining, during] =
+            [&self.before.delays, &self.joining, &self.during.delays].map(|delays| Points::of(delays).p99);
         let late = Points::of(&self.during.lateness).p99;
-        format!("watchers' p99 {before:.0} us before, {during:.0} during; the publishers' own lateness {late:.0}")
+        format!(
+            "watchers' p99 {before:.0} us before, {joining:.0} until all have keys, {during:.0} until all have key frames; the publishers' own lateness {late:.0}"
+        )
     }
 
     fn figures(&self, newcomers: usize) -> serde_json::Value {
@@ -153,8 +163,9 @@ impl Storm {
         json!({
             "watchers": self.before.viewers, "newcomers": newcomers,
             "joinedMs": ms(self.joined), "allHaveKeyFramesMs": self.all_have_key_frames.map(ms),
-            "before": { "delayUs": Points::of(&self.before.delays), "loss": self.before.tally.loss() },
-            "during": { "delayUs": Points::of(&during.delays), "loss": during.tally.loss(), "latenessUs": Points::of(&during.lateness) },
+            "before": { "delayUs": Points::of(&self.before.delays), "calm": self.before.calm.as_ref().map(calm), "loss": self.before.tally.loss() },
+            "during": { "delayUs": Points::of(&during.delays), "calm": during.calm.as_ref().map(calm), "loss": during.tally.loss(), "latenessUs": Points::of(&during.lateness) },
+            "joining": { "delayUs": Points::of(&self.joining) },
             "delayCurveBeforeUs": curve(&self.before.delays), "delayCurveUs": curve(&during.delays),
             "failedJoins": during.joins.failed, "watchersTally": during.tally, "newcomersTally": self.newcomers, "newcomersLost": self.newcomers.lost(),
             "forwardedByServer": during.forwarded_by_server, "joins": joins(&during.joins), "stallMs": during.stall_ns.map(|ns| ns / 1e6),
@@ -167,8 +178,11 @@ fn table(all: &[Storms]) -> String {
     let heads: Vec<String> = all.iter().map(|storms| storms.target.label.clone()).collect();
     let mut table = Table::new(&heads);
     let mut row = |name: &str, digits: usize, of: &dyn Fn(&Storm) -> f64| {
-        let cell = |storms: &Storms| Spread::text_of(storms.turns.iter().flatten().map(of), digits);
-        table.row(name, all.iter().map(cell));
+        let known = |storms: &Storms| {
+            let values = storms.turns.iter().flatten().map(of);
+            Spread::text_of(values.filter(|value| !value.is_nan()), digits)
+        };
+        table.row(name, all.iter().map(known));
     };
     let p99 = |window: &Window| Points::of(&window.delays).p99;
     row("all have keys after, ms", 0, &|storm| ms(storm.joined));
@@ -176,10 +190,18 @@ fn table(all: &[Storms]) -> String {
     row("all have key frames after, ms", 0, &|storm| storm.all_have_key_frames.map_or(f64::INFINITY, ms));
     row("join to first key frame p99, ms", 0, &|storm| Points::of(&storm.during.joins.first_key).p99 / 1e3);
     row("watchers' delay p50 before, us", 0, &|storm| Points::of(&storm.before.delays).p50);
-    row("watchers' delay p50 during, us", 0, &|storm| Points::of(&storm.during.delays).p50);
+    row("until all have keys, us", 0, &|storm| Points::of(&storm.joining).p50);
+    row("until all have key frames, us", 0, &|storm| Points::of(&storm.during.delays).p50);
     row("watchers' delay p99 before, us", 0, &|storm| p99(&storm.before));
-    row("watchers' delay p99 during, us", 0, &|storm| p99(&storm.during));
-    row("p99 during over before", 2, &|storm| p99(&storm.during) / p99(&storm.before));
+    row("until all have keys, us", 0, &|storm| Points::of(&storm.joining).p99);
+    row("until all have keys, over before", 2, &|storm| Points::of(&storm.joining).p99 / p99(&storm.before));
+    row("until all have key frames, us", 0, &|storm| p99(&storm.during));
+    row("until all have key frames, over before", 2, &|storm| p99(&storm.during) / p99(&storm.before));
+    let undisturbed = |window: &Window| window.calm_delays().p99;
+    row("undisturbed p99 before, us", 0, &|storm| undisturbed(&storm.before));
+    row("until all have key frames, us", 0, &|storm| undisturbed(&storm.during));
+    row("until all have key frames, over before", 2, &|storm| undisturbed(&storm.during) / undisturbed(&storm.before));
+    row("cores stood still, ms a second", 1, &|storm| storm.during.stood_ms_a_second());
     row("own lateness p99 during, us", 0, &|storm| Points::of(&storm.during.lateness).p99);
     row("watchers' loss before, %", 4, &|storm| 100.0 * storm.before.tally.loss());
     row("watchers' loss during, %", 4, &|storm| 100.0 * storm.during.tally.loss());
