@@ -59,6 +59,11 @@ impl Publisher {
         Ok(Self { call, tracks, garbage: 0, next_report: Instant::now() })
     }
 
+    /// Reports at this phase of their interval, from 0 to 1: publishers that come together do not report together in life.
+    pub fn shift_reports(&mut self, phase: f64) {
+        self.next_report = Instant::now() + REPORT_INTERVAL.mul_f64(phase);
+    }
+
     /// Whether the next frame of this track has to be a key frame: at the start, and when one was asked for.
     pub fn key_frame_due(&self, track: usize) -> bool {
         self.tracks[track].key_frame_due
@@ -126,7 +131,9 @@ impl Publisher {
         if now < self.next_report {
             return Ok(());
         }
-        self.next_report = now + REPORT_INTERVAL;
+        while self.next_report <= now {
+            self.next_report += REPORT_INTERVAL;
+        }
         let ntp = clock::ntp(clock::unix_ns());
         for track in self.tracks.iter().filter(|track| track.sent > 0) {
             let report = rtcp::write_sender_report(

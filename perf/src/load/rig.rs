@@ -121,7 +121,8 @@ impl Rig {
     pub(super) fn add_publishers(&mut self, setup: &Setup) -> Result<()> {
         let present = self.reactor.sources.len();
         for seat in setup.publishing_seats().into_iter().skip(present) {
-            let publisher = Publisher::new(self.live.enter(&seat)?, &seat.offer)?;
+            let mut publisher = Publisher::new(self.live.enter(&seat)?, &seat.offer)?;
+            publisher.shift_reports(spread_phase(seat.source));
             self.reactor.add_source(Source::new(publisher, setup.plans(seat.source))?)?;
         }
         Ok(())
@@ -313,10 +314,13 @@ fn viewer(setup: &Setup, reactor: &Reactor, number: usize, seat: &Seat, call: Ca
         Receivers::Filter => Attention::Sampler(Sampling::of_viewer(number)),
         Receivers::Read => Attention::Counter,
     };
-    // The golden ratio spreads any number of viewers evenly.
-    let phase = number as f64 * 0.618_033_988_75 % 1.0;
-    let reporter = Reporter::new(setup.feedback, Instant::now(), phase);
+    let reporter = Reporter::new(setup.feedback, Instant::now(), spread_phase(number));
     Viewer::new(call, seat.source, &reactor.sources[seat.source], attention, reporter)
+}
+
+/// A phase, from 0 to 1, for each number, so that any number of them is spread evenly: by the golden ratio.
+fn spread_phase(number: usize) -> f64 {
+    number as f64 * 0.618_033_988_75 % 1.0
 }
 
 /// How long nothing must come until nothing is on its way.
