@@ -87,6 +87,10 @@ pub trait Egress {
     #[inline]
     fn expect<T>(&self, _soon: &T) {}
 
+    /// The same of what the pointers in `soon` lead to, `len` bytes from each: for a value that keeps its pointers to itself.
+    #[inline]
+    fn expect_behind<T>(&self, _soon: &T, _len: usize) {}
+
     /// Tells that media goes to this path from now on, whose other end has shown who it is. A backend can set something
     /// aside for it; what is sent, and from where, stays the same. A path is devoted once, until it is released.
     fn devote(&mut self, _path: &Path) {}

@@ -12,6 +12,7 @@ use tidewire_core::time::Instant;
 use crate::departures::Departures;
 use crate::devotion::Devotion;
 use crate::downstream::{Downstream, Way};
+use crate::table::slots::Presence;
 use crate::timers::Armed;
 
 /// Both directions' keys.
@@ -44,6 +45,7 @@ pub(crate) struct Connection {
     pub(crate) role: Role,
     /// What left for a viewer that reports on its transport.
     pub(crate) departures: Option<Box<Departures>>,
+    pub(crate) presence: Presence,
     pub(crate) ice: IceLite,
     pub(crate) protection: Option<Protection>,
     pub(crate) id: ConnectionId,
@@ -57,7 +59,7 @@ pub(crate) struct Connection {
 }
 
 const _: () = assert!(
-    size_of::<Role>() + size_of::<Option<Box<Departures>>>() + size_of::<Option<Path>>() <= 64,
+    size_of::<(Role, Option<Box<Departures>>, Presence)>() + size_of::<Option<Path>>() <= 64,
     "role, departures and path fit one cache line"
 );
 
@@ -104,7 +106,8 @@ impl Connection {
         }
     }
 
-    /// Has fetched what serving this viewer will begin with.
+    /// Has fetched what serving this viewer will begin with: the first of three steps, each of which reads what was fetched
+    /// in the one before.
     #[inline]
     pub(crate) fn expect<E: Egress>(&self, egress: &E) {
         egress.expect(&self.protection);
@@ -116,7 +119,7 @@ impl Connection {
         }
     }
 
-    /// Has fetched what that leads to, once it is there.
+    /// The second step: streams, key, and where the next departure is noted.
     #[inline]
     pub(crate) fn expect_more<E: Egress>(&self, egress: &E) {
         if let Role::Downstream(downstream) = &self.role {
@@ -124,6 +127,17 @@ impl Connection {
         }
         if let Some(departures) = &self.departures {
             departures.expect(egress);
+        }
+        if let Some(protection) = &self.protection {
+            protection.outbound.expect(egress);
+        }
+    }
+
+    /// The third, right before it is served.
+    #[inline]
+    pub(crate) fn expect_last<E: Egress>(&self, egress: &E) {
+        if let Role::Downstream(downstream) = &self.role {
+            downstream.expect_last(egress);
         }
     }
 

@@ -83,9 +83,10 @@ impl Round {
         let mut starved = Starved::new();
         let mut views = Views::new();
         let tracks = resolve(&self.items, upstreams, tally, &mut views);
+        (0..STEPS).for_each(|step| expect(viewers, self.cursor + step, connections, *egress));
         while let Some(slot) = viewers.get(self.cursor).filter(|_| **budget > 0) {
+            expect(viewers, self.cursor + STEPS, connections, *egress);
             self.cursor += 1;
-            expect(&viewers[self.cursor..], connections, *egress);
             let Some(connection) = connections.at_mut(*slot).filter(|one| one.may_hear(tracks)) else { continue };
             let Some((mut way, Role::Downstream(downstream))) = connection.way(*now, &mut **egress) else { continue };
             let mut service =
@@ -100,21 +101,27 @@ impl Round {
     }
 }
 
-/// Has the state of the viewers who come next fetched while this one's packets are sealed, in three steps, since each tells
-/// where the next one's is: what is to be read in a step was fetched by the one before it.
+/// Has the state of viewers fetched before their turn comes, while others' packets are sealed. Each step tells where the next
+/// one's memory is, and reads what was fetched a viewer's turn ago; `newest` is the one who takes the first.
 #[inline]
-fn expect<E: Egress>(next: &[u32], connections: &Slots<Connection>, egress: &E) {
-    let connection = |ahead: usize| connections.at(*next.get(ahead)?);
-    if let Some(place) = next.get(2).and_then(|slot| connections.place_of(*slot)) {
+fn expect<E: Egress>(viewers: &[u32], newest: usize, connections: &Slots<Connection>, egress: &E) {
+    let connection = |before: usize| connections.at(*viewers.get(newest.checked_sub(before)?)?);
+    if let Some(place) = viewers.get(newest).and_then(|slot| connections.place_of(*slot)) {
         egress.expect(place);
     }
     if let Some(connection) = connection(1) {
         connection.expect(egress);
     }
-    if let Some(connection) = connection(0) {
+    if let Some(connection) = connection(2) {
         connection.expect_more(egress);
     }
+    if let Some(connection) = connection(STEPS) {
+        connection.expect_last(egress);
+    }
 }
+
+/// Steps of `expect` before a viewer's turn.
+const STEPS: usize = 3;
 
 /// Tracks whose key frame somebody waits for. Beyond these few, the next packet tells again.
 type Starved = ArrayVec<TrackKey, 8>;

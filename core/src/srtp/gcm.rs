@@ -9,6 +9,7 @@ use super::RTCP_CLEAR_LEN;
 use super::derivation::SessionKeys;
 use super::transform::{PacketId, Salt};
 use crate::handshake::Profile;
+use crate::machine::Egress;
 
 pub(super) struct Gcm {
     key: LessSafeKey,
@@ -18,10 +19,19 @@ pub(super) struct Gcm {
 impl Gcm {
     pub(super) const TAG_LEN: usize = 16;
 
+    /// Bytes that aws-lc keeps of a key, behind a pointer: its schedule, and powers of the hash's key.
+    const SCHEDULE_LEN: usize = 600;
+
     pub(super) fn new(profile: Profile, keys: &SessionKeys) -> Self {
         let algorithm = if profile.key_len() == 32 { &AES_256_GCM } else { &AES_128_GCM };
         let key = UnboundKey::new(algorithm, &keys.cipher).expect("a session key of the profile's length");
         Self { key: LessSafeKey::new(key), salt: Salt::new(&keys.salt) }
+    }
+
+    /// Has fetched what sealing begins with.
+    #[inline]
+    pub(super) fn expect<E: Egress>(&self, egress: &E) {
+        egress.expect_behind(&self.key, Self::SCHEDULE_LEN);
     }
 
     #[inline]

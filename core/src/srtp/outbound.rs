@@ -9,6 +9,7 @@ use super::transform::{PacketId, Transform};
 use super::{RTCP_CLEAR_LEN, rtcp_ssrc};
 use crate::count::Discard;
 use crate::handshake::{MasterKey, Profile};
+use crate::machine::Egress;
 use crate::rtp;
 
 /// The sending direction of one connection. The transform of its media has a cache line to itself: the others are seldom
@@ -37,6 +38,12 @@ impl Outbound {
             #[cfg(any(test, debug_assertions))]
             ledger: super::ledger::Ledger::default(),
         }
+    }
+
+    /// Has its egress fetch what sealing a packet of media begins with: the key, once this itself is there.
+    #[inline]
+    pub fn expect<E: Egress>(&self, egress: &E) {
+        self.rtp.expect(egress);
     }
 
     /// Bytes that sealing adds behind an RTP payload.

@@ -9,6 +9,7 @@ use super::counter_mode::CounterMode;
 use super::derivation::{Protocol, SessionKeys};
 use super::gcm::Gcm;
 use crate::handshake::{MasterKey, Profile};
+use crate::machine::Egress;
 
 /// Which packet this is, under one key: what its nonce is made of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,6 +35,15 @@ impl Transform {
         match profile {
             Profile::AeadAes256Gcm | Profile::AeadAes128Gcm => Self::Gcm(Gcm::new(profile, keys)),
             Profile::Aes128CmSha1_80 => Self::CounterMode(Box::new(CounterMode::new(keys))),
+        }
+    }
+
+    /// Has fetched what sealing begins with, once this itself is there.
+    #[inline]
+    pub(super) fn expect<E: Egress>(&self, egress: &E) {
+        match self {
+            Self::Gcm(gcm) => gcm.expect(egress),
+            Self::CounterMode(counter_mode) => egress.expect(&**counter_mode),
         }
     }
 

@@ -81,6 +81,18 @@ impl<C: Carrier> Egress for Outbox<C> {
     fn expect<T>(&self, soon: &T) {
         prefetch(std::ptr::from_ref(soon).cast());
     }
+
+    #[inline]
+    fn expect_behind<T>(&self, soon: &T, len: usize) {
+        let words = std::ptr::from_ref(soon).cast::<usize>();
+        for word in 0..size_of::<T>() / size_of::<usize>() {
+            // SAFETY: the word lies in what is borrowed.
+            let address = unsafe { word_at(words.add(word)) };
+            if address.addr() >= FIRST_PAGE_LEN {
+                (0..len).step_by(CACHE_LINE).for_each(|offset| prefetch(address.wrapping_add(offset)));
+            }
+        }
+    }
 }
 
 impl Load {
@@ -137,6 +149,31 @@ fn prefetch(address: *const i8) {
     #[cfg(not(target_arch = "x86_64"))]
     let _: *const i8 = address;
 }
+
+/// A word of a value, which may be padding and then is anything, as an address that nobody reads.
+///
+/// # Safety
+/// The word must lie in memory that may be read.
+#[inline]
+unsafe fn word_at(word: *const usize) -> *const i8 {
+    #[cfg(target_arch = "x86_64")]
+    {
+        let address;
+        // SAFETY: by the caller's promise. In assembly, since the language knows no reading of padding.
+        unsafe {
+            std::arch::asm!("mov {}, [{}]", out(reg) address, in(reg) word, options(nostack, readonly, preserves_flags));
+        }
+        address
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    word.cast()
+}
+
+/// Bytes that are fetched at once.
+const CACHE_LINE: usize = 64;
+
+/// Nothing lies here: a word below is a small number, and a search for its page would end in nothing each time.
+const FIRST_PAGE_LEN: usize = 4096;
 
 fn count_lost(tally: &mut IoTally, error: &io::Error, datagrams: usize) {
     let full = matches!(error.raw_os_error(), Some(libc::EAGAIN | libc::ENOBUFS));

@@ -214,6 +214,14 @@ impl Downstream {
         }
     }
 
+    /// Has fetched what these lead to.
+    #[inline]
+    pub(crate) fn expect_last<E: Egress>(&self, egress: &E) {
+        for stream in self.streams.iter().take(FRONT_LEN) {
+            stream.expect_last(egress);
+        }
+    }
+
     /// Whether any of the tracks with these bits may be one that is heard.
     #[inline]
     pub(crate) const fn may_hear(&self, bits: u64) -> bool {

@@ -154,6 +154,12 @@ impl Stream {
     pub(super) fn expect<E: Egress>(&self, egress: &E) {
         egress.expect(&self.course);
         egress.expect(&self.form);
+        egress.expect(&self.trail);
+    }
+
+    /// What that leads to, once it is there.
+    #[inline]
+    pub(super) fn expect_last<E: Egress>(&self, egress: &E) {
         if let Some(trail) = &self.trail {
             egress.expect(&**trail);
         }

@@ -20,6 +20,7 @@ use crate::departures::Departures;
 use crate::devotion::Devotion;
 use crate::downstream::{Downstream, Stream};
 use crate::session::Session;
+use crate::table::slots::Presence;
 use crate::upstream::{TrackKey, Upstream};
 
 impl SessionTable {
@@ -225,6 +226,7 @@ impl SessionTable {
             devotion: Devotion::default(),
             role,
             departures: None,
+            presence: Presence::Here,
             consent: None,
         };
         self.connections.put(id.slot, connection);

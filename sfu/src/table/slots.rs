@@ -7,6 +7,14 @@
 /// Places of one chunk: few enough that a shard with one connection is small, and claiming a chunk is short.
 pub(crate) const CHUNK_LEN: usize = 64;
 
+/// For the first cache line of a large entry. It has more values that it never takes than any other field, so that one of these
+/// is how the compiler writes that a place is free: else a look at whether it is taken would be a look into the entry's depths.
+#[derive(Clone, Copy, Debug)]
+#[repr(u64)]
+pub(crate) enum Presence {
+    Here,
+}
+
 #[derive(Debug)]
 pub(crate) struct Slots<T> {
     /// A chunk that was never needed is empty.

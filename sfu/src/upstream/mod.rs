@@ -36,6 +36,7 @@ use self::sources::{Origin, Role, Sources};
 use self::track::Taken;
 pub(crate) use self::track::{Flow, SenderReport, TOP, Track};
 use crate::command::{PublicationId, SessionId};
+use crate::table::slots::Presence;
 use crate::timers::Armed;
 
 /// A track of an upstream, by the upstream's slot and the track's index in it.
@@ -87,24 +88,26 @@ pub(crate) enum FramePart {
     Dependent,
 }
 
-/// See the module's description.
+/// See the module's description. What every packet needs lies in front.
 #[derive(Debug)]
+#[repr(C)]
 pub(crate) struct Upstream {
+    presence: Presence,
     pub(crate) session: SessionId,
-    pub(crate) publication: PublicationId,
     pub(crate) sections: Vec<Section>,
     /// Those of the first section, those of the second, and so on.
     pub(crate) tracks: Vec<Track>,
-    sources: Sources,
-    pub(crate) demand: Demand,
+    pub(crate) armed: Armed,
     /// Whether viewers have something new to choose from.
     changed: bool,
     /// The SSRC under which this server sends feedback.
     ssrc: u32,
     next_report: Instant,
+    sources: Sources,
+    pub(crate) publication: PublicationId,
+    pub(crate) demand: Demand,
     /// The publisher's round trip, as it said last how long it held a reference time.
     pub(crate) round_trip: Option<Duration>,
-    pub(crate) armed: Armed,
     pub(crate) review: Review,
 }
 
@@ -145,6 +148,7 @@ impl Upstream {
         let mut upstream = Self {
             session,
             publication,
+            presence: Presence::Here,
             sections: Vec::with_capacity(media.len()),
             tracks: Vec::with_capacity(media.len()),
             sources: Sources::default(),
