@@ -84,9 +84,9 @@ pub const BYTES_PER_ENCODING_MAX: usize =
 /// publisher.
 pub const BYTES_PER_TRAIL_MAX: usize = TRAIL_BYTES;
 
-/// Bytes of a session with one publication, once it has had as much to forward as it may: what waits, and three rounds.
+/// Bytes of a session with one publication, once it has had as much to forward as it may: what waits, and four rounds.
 pub const BYTES_PER_SESSION_MAX: usize =
-    size_of::<Option<Session>>() + 512 + 4 * HALF_EMPTY * ROUND_LEN_MAX * (size_of::<Item>() + 16);
+    size_of::<Option<Session>>() + 512 + 5 * HALF_EMPTY * ROUND_LEN_MAX * (size_of::<Item>() + 16);
 
 /// Bytes claimed ahead of need, however few connections there are: a chunk of places in each table.
 pub const BYTES_AHEAD_MAX: usize = CHUNK_LEN

@@ -37,7 +37,7 @@ impl Roll {
     ///
     /// The gap wanders to the end: over each cursor behind it by one step, for which the last slot before that cursor
     /// takes the gap's place.
-    pub(crate) fn remove(&mut self, slot: u32, mut cursors: [&mut usize; 3]) -> bool {
+    pub(crate) fn remove<const N: usize>(&mut self, slot: u32, mut cursors: [&mut usize; N]) -> bool {
         let Some(place) = self.places.remove(&slot) else { return false };
         let mut gap = place as usize;
         cursors.sort_by_key(|cursor| **cursor);
@@ -56,7 +56,7 @@ impl Roll {
 
     /// Takes a slot out of a list that nobody is walking.
     pub(crate) fn strike(&mut self, slot: u32) -> bool {
-        self.remove(slot, [&mut 0, &mut 0, &mut 0])
+        self.remove(slot, [])
     }
 
     /// Moves the slot at `from` to the place `to`.

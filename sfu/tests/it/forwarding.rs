@@ -10,6 +10,7 @@ use tidewire_core::sim::{Delivery, Link, Viewer};
 use tidewire_core::time::Instant;
 
 use crate::call::{Call, Wishes};
+use crate::studio::Studio;
 
 const PERFECT: Link =
     Link { loss: 0, doubling: 0, delay: Duration::from_millis(5), jitter: Duration::ZERO, ..Link::NONE };
@@ -185,4 +186,26 @@ fn rounds_that_overlap_leave_nobody_out_and_nothing_out_of_order() {
         assert!(viewer.log.len() * 10 > sent * 9, "{} of {sent}", viewer.log.len());
     }
     assert_eq!(call.world.machine.tally().discarded(Discard::Overrun), 0);
+}
+
+#[test]
+fn what_comes_while_two_rounds_are_under_way_waits_for_neither() {
+    let mut studio = Studio::quiet(1);
+    for _ in 0..200 {
+        studio.watch(false);
+    }
+    studio.frame(0, true, 1).into_iter().for_each(|made| studio.send(made));
+    studio.watchers.iter_mut().for_each(|watcher| watcher.log.clear());
+    let frames: Vec<_> = (0..4).flat_map(|_| studio.frame(0, false, 1)).collect();
+    let heard = |studio: &Studio, viewer: usize| -> Vec<u16> {
+        studio.watchers[viewer].log.iter().filter_map(|got| Some(got.said()?.frame)).collect()
+    };
+    // The first round passes 128 viewers; of each slice that it shares it has a quarter, and the newest three.
+    studio.send_for(&frames[0], 2);
+    studio.send_for(&frames[1], 1);
+    studio.send_for(&frames[2], 1);
+    assert_eq!((heard(&studio, 0), heard(&studio, 47)), (vec![1, 2, 3], vec![1, 2, 3]));
+    assert_eq!((heard(&studio, 127), heard(&studio, 199)), (vec![1], vec![]));
+    studio.send(frames[3].clone());
+    (0..200).for_each(|viewer| assert_eq!(heard(&studio, viewer), [1, 2, 3, 4], "{viewer}"));
 }

@@ -318,6 +318,18 @@ impl Studio {
         self.pump();
     }
 
+    /// The same, but what is to be forwarded goes on for so many slices alone.
+    pub(crate) fn send_for(&mut self, made: &Made, slices: usize) {
+        let (path, mut bytes) = self.sealed(made);
+        let (mut batch, mut egress) = (Batch::new(), Collected::default());
+        assert!(batch.push(Datagram { path, arrival: self.now, bytes: &mut bytes }).is_ok());
+        self.table.handle(self.now, &mut batch, &mut egress);
+        for _ in 0..slices {
+            assert_eq!(self.table.forward(self.now, SLICE, &mut egress), Progress::More);
+        }
+        egress.datagrams.into_iter().for_each(|(path, bytes)| self.arrive(path.remote, bytes));
+    }
+
     /// A packet of the camera as it is on the wire, to be handed over by the test itself.
     pub(crate) fn sealed(&mut self, made: &Made) -> (Path, Vec<u8>) {
         let (_, peer) = self.camera.as_mut().unwrap();
@@ -394,7 +406,7 @@ impl Studio {
             let bytes = Box::from([22, 254, 253, 0, 0]);
             self.table.handle_handshake(self.now, Handshake::Records { connection, bytes }, &mut egress);
         }
-        while self.table.forward(self.now, Budget { packets_max: 64 }, &mut egress) == Progress::More {}
+        while self.table.forward(self.now, SLICE, &mut egress) == Progress::More {}
         note(&mut self.seen, egress.datagrams.clone());
         egress.told.drain(..).for_each(|told| told.note(&mut self.devoted));
         for (path, bytes) in egress.datagrams {
@@ -446,6 +458,9 @@ impl Studio {
         }
     }
 }
+
+/// Of a fan-out.
+pub(crate) const SLICE: Budget = Budget { packets_max: 64 };
 
 impl Made {
     /// As if another encoding had sent it.
