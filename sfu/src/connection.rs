@@ -123,7 +123,9 @@ impl Connection {
     #[inline]
     pub(crate) fn expect_more<E: Egress>(&self, egress: &E) {
         if let Role::Downstream(downstream) = &self.role {
-            downstream.expect(egress);
+            for stream in downstream.front() {
+                stream.expect(egress);
+            }
         }
         if let Some(departures) = &self.departures {
             departures.expect(egress);
@@ -137,7 +139,9 @@ impl Connection {
     #[inline]
     pub(crate) fn expect_last<E: Egress>(&self, egress: &E) {
         if let Role::Downstream(downstream) = &self.role {
-            downstream.expect_last(egress);
+            for stream in downstream.front() {
+                stream.expect_last(egress);
+            }
         }
     }
 

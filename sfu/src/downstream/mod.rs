@@ -206,20 +206,10 @@ impl Downstream {
         self.listen();
     }
 
-    /// Has the streams fetched that stand first; a viewer of one publisher has no others.
+    /// The streams that stand first; a viewer of one publisher has no others.
     #[inline]
-    pub(crate) fn expect<E: Egress>(&self, egress: &E) {
-        for stream in self.streams.iter().take(FRONT_LEN) {
-            stream.expect(egress);
-        }
-    }
-
-    /// Has fetched what these lead to.
-    #[inline]
-    pub(crate) fn expect_last<E: Egress>(&self, egress: &E) {
-        for stream in self.streams.iter().take(FRONT_LEN) {
-            stream.expect_last(egress);
-        }
+    pub(crate) fn front(&self) -> impl Iterator<Item = &Stream> {
+        self.streams.iter().take(FRONT_LEN)
     }
 
     /// Whether any of the tracks with these bits may be one that is heard.

@@ -150,8 +150,9 @@ impl Stream {
         self.course.turn_to(None, 0);
     }
 
+    /// Has fetched what sending begins with.
     #[inline]
-    pub(super) fn expect<E: Egress>(&self, egress: &E) {
+    pub(crate) fn expect<E: Egress>(&self, egress: &E) {
         egress.expect(&self.course);
         egress.expect(&self.form);
         egress.expect(&self.trail);
@@ -159,7 +160,7 @@ impl Stream {
 
     /// What that leads to, once it is there.
     #[inline]
-    pub(super) fn expect_last<E: Egress>(&self, egress: &E) {
+    pub(crate) fn expect_last<E: Egress>(&self, egress: &E) {
         if let Some(trail) = &self.trail {
             egress.expect(&**trail);
         }
