@@ -4,7 +4,7 @@
 //! account is opened, and a window may come: publishers start, warm up, are measured, fall silent again. So loss is exact
 //! over all that was sent between two silences; delay and CPU time are those of the window alone.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
@@ -236,8 +236,11 @@ impl Rig {
 
     /// A watch over the cores of server and tool, for a run in real time.
     pub(super) fn watch(&self) -> Result<Option<Watch>> {
-        let cores = || Ok(Watch::begin(self.setup.server_core.into_iter().chain(machine::own_core()?)));
-        (self.setup.policy == Policy::RealTime).then(cores).transpose()
+        if self.setup.policy != Policy::RealTime {
+            return Ok(None);
+        }
+        let cores: BTreeSet<usize> = self.setup.server_core.into_iter().chain(machine::own_core()?).collect();
+        Ok(Some(Watch::begin(cores)))
     }
 
     /// Everybody leaves in good order if the target stays; else it ends with this.
