@@ -4,7 +4,8 @@
 //! milliseconds, on some machines once a second, and /proc/stat says nothing of it. No program can be faster than that, so a
 //! tail has to be told with and without. A `Watch` is a thread on each core, in real time and before what else is in real
 //! time, that sleeps a millisecond at a time and notes when it woke late. What it cannot tell: whether the kernel was busy
-//! for the program that is measured. So it says how much it found, to be compared among targets.
+//! for the program that is measured, or holds back all that is in real time since that program took too much of it. So it
+//! says how much it found, to be compared among targets. It finds all that last two milliseconds, and some shorter ones.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -63,10 +64,11 @@ impl Standstill {
         Duration::from_nanos(self.until_ns.saturating_sub(self.from_ns))
     }
 
-    /// Whether what was under way in this time may have been held up: what met the standstill, or the queue behind it.
-    pub fn disturbs(&self, from_ns: u64, until_ns: u64) -> bool {
+    /// Whether what was begun at this time may have been held up: by the standstill, or by the queue behind it. Asks for nothing
+    /// else, its delay least of all: what is slow must not be left out the more easily for that.
+    pub fn disturbs(&self, begun_ns: u64) -> bool {
         let aftermath_ns = self.until_ns.saturating_sub(self.from_ns) * AFTERMATH;
-        until_ns >= self.from_ns && from_ns <= self.until_ns + aftermath_ns
+        (self.from_ns.saturating_sub(UNDER_WAY_NS)..=self.until_ns + aftermath_ns).contains(&begun_ns)
     }
 }
 
@@ -75,14 +77,15 @@ fn watch(core: usize, over: &AtomicBool) -> Result<Vec<Standstill>> {
     machine::sleep_precisely()?;
     machine::schedule_this_thread(Policy::Foremost)?;
     let mut found = Vec::new();
-    let (mut awake, mut awake_ns) = (Instant::now(), clock::unix_ns());
+    let mut awake = Instant::now();
     while !over.load(Ordering::Relaxed) && found.len() < FOUND_MAX {
         std::thread::sleep(PERIOD);
         let (now, now_ns) = (Instant::now(), clock::unix_ns());
-        if now - awake > PERIOD + LATE_MAX {
-            found.push(Standstill { from_ns: awake_ns, until_ns: now_ns });
+        let late = now.saturating_duration_since(awake + PERIOD);
+        if late > LATE_MAX {
+            found.push(Standstill { from_ns: now_ns - late.as_nanos() as u64, until_ns: now_ns });
         }
-        (awake, awake_ns) = (now, now_ns);
+        awake = now;
     }
     Ok(found)
 }
@@ -91,6 +94,8 @@ fn watch(core: usize, over: &AtomicBool) -> Result<Vec<Standstill>> {
 const PERIOD: Duration = Duration::from_millis(1);
 /// What a call into the kernel may take, a program's own ones with it.
 const LATE_MAX: Duration = Duration::from_millis(1);
+/// What was begun so long before a standstill may still be on its way.
+const UNDER_WAY_NS: u64 = 2_000_000;
 /// A core that is four fifths busy needs four times as long to work off what came meanwhile.
 const AFTERMATH: u64 = 4;
 /// Of one core: a machine that stands still so often is not one to measure on.
@@ -102,11 +107,10 @@ mod tests {
 
     #[test]
     fn a_standstill_disturbs_what_it_meets_and_what_queues_behind_it() {
-        let standstill = Standstill { from_ns: 1000, until_ns: 1100 };
-        assert!(!standstill.disturbs(900, 999));
-        assert!(standstill.disturbs(900, 1000));
-        assert!(standstill.disturbs(1050, 2000));
-        assert!(standstill.disturbs(1500, 1501));
-        assert!(!standstill.disturbs(1501, 9000));
+        let standstill = Standstill { from_ns: 10_000_000, until_ns: 11_000_000 };
+        assert!(!standstill.disturbs(7_999_999));
+        assert!(standstill.disturbs(8_000_000));
+        assert!(standstill.disturbs(15_000_000));
+        assert!(!standstill.disturbs(15_000_001));
     }
 }

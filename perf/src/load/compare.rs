@@ -141,6 +141,7 @@ impl Comparison {
         row("delay max, us", 0, &|window| Points::of(&window.delays).max);
         row("undisturbed p99, us", 0, &|window| window.calm_delays().p99);
         row("undisturbed p99.9, us", 0, &|window| window.calm_delays().p999);
+        row("packets left out of these, %", 1, &|window| 100.0 * window.disturbed_share());
         row("cores stood still, ms a second", 1, &Window::stood_ms_a_second);
         row("own lateness p50, us", 0, &|window| Points::of(&window.lateness).p50);
         row("own lateness p99, us", 0, &|window| Points::of(&window.lateness).p99);

@@ -44,23 +44,20 @@ impl Delays {
     }
 
     pub(super) fn calm(&self, standstills: &[Standstill]) -> Calm {
-        let disturbed = |planned_ns: u64, delay_ns: u64| {
-            standstills.iter().any(|standstill| standstill.disturbs(planned_ns, planned_ns + delay_ns))
-        };
-        let delays = self.of(|planned_ns, delay_ns| !disturbed(planned_ns, delay_ns));
+        let delays = self.of(|planned_ns| !standstills.iter().any(|standstill| standstill.disturbs(planned_ns)));
         let lengths = self.within(standstills).map(|standstill| standstill.length().as_nanos() as u64);
         Calm { delays, standstills: lengths.clone().count() as u64, stood_ns: lengths.sum() }
     }
 
     /// The delays of packets that were planned before this time.
     pub(super) fn before(&self, time_ns: u64) -> Histogram<u64> {
-        self.of(|planned_ns, _| planned_ns < time_ns)
+        self.of(|planned_ns| planned_ns < time_ns)
     }
 
-    fn of(&self, is_one: impl Fn(u64, u64) -> bool) -> Histogram<u64> {
+    fn of(&self, is_one: impl Fn(u64) -> bool) -> Histogram<u64> {
         let mut delays = self.all.clone();
         delays.reset();
-        let chosen = self.samples.iter().filter(|(planned_ns, delay_ns)| is_one(*planned_ns, *delay_ns));
+        let chosen = self.samples.iter().filter(|(planned_ns, _)| is_one(*planned_ns));
         chosen.for_each(|(_, delay_ns)| delays.saturating_record(*delay_ns));
         delays
     }
@@ -85,10 +82,10 @@ mod tests {
         let mut delays = Delays::new().unwrap();
         (0..100).for_each(|packet| delays.record(packet * 1_000_000, 50_000));
         delays.record(30_500_000, 9_000_000);
-        // Four milliseconds, and sixteen until all is as before.
+        // Four milliseconds, sixteen until all is as before, and two before it.
         let behind = Standstill { from_ns: 200_000_000, until_ns: 201_000_000 };
         let calm = delays.calm(&[Standstill { from_ns: 31_000_000, until_ns: 35_000_000 }, behind]);
-        assert_eq!((delays.all().len(), calm.delays.len()), (101, 79));
+        assert_eq!((delays.all().len(), calm.delays.len()), (101, 77));
         assert!(calm.delays.max() < 51_000 && delays.all().max() > 8_000_000);
         assert_eq!((calm.standstills, calm.stood_ns), (1, 4_000_000));
         assert_eq!(delays.before(30_000_001).len(), 31);

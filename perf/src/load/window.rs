@@ -158,7 +158,13 @@ impl Window {
 
     /// The delays of the packets that met no standstill; not numbers where nobody watched.
     pub fn calm_delays(&self) -> Points {
-        self.calm.as_ref().map_or(Points::UNKNOWN, |calm| Points::of(&calm.delays))
+        let told = self.calm.as_ref().filter(|calm| calm.delays.len() >= CALM_SAMPLES_MIN);
+        told.map_or(Points::UNKNOWN, |calm| Points::of(&calm.delays))
+    }
+
+    /// Of the packets whose delay is known, those that a standstill may have held up; not a number where nobody watched.
+    pub fn disturbed_share(&self) -> f64 {
+        self.calm.as_ref().map_or(f64::NAN, |calm| 1.0 - calm.delays.len() as f64 / self.delays.len().max(1) as f64)
     }
 
     /// How long cores stood still, all together; not a number where nobody watched.
@@ -208,6 +214,8 @@ impl Window {
     }
 }
 
+/// With fewer, a 99th percentile is a packet or two.
+const CALM_SAMPLES_MIN: u64 = 500;
 /// A core that is busier than this has waited for something.
 const BUSY_MAX: f64 = 0.85;
 /// Other work beyond this share of a core shows in percentiles of a millisecond.
