@@ -53,8 +53,7 @@ const ROUNDS: usize = 3;
 impl FanOut {
     /// Queues an item, for which others may have to go. Returns the track whose key frame is needed since.
     pub(crate) fn push(&mut self, now: Instant, item: Item, tally: &mut Tally) -> Option<(u32, u8)> {
-        let newest = self.rounds.iter().rfind(|round| !round.items.is_empty());
-        self.waiting.push(now, item, newest.map_or(&[], |round| &round.items), tally)
+        self.waiting.push(now, item, self.rounds.iter().flat_map(|round| &round.items), tally)
     }
 
     /// Whether anything has waited for so long that the shard must be called behind.
@@ -132,25 +131,30 @@ impl FanOut {
     }
 
     /// Serves those whom a round has passed with what came since, the newest first. It joins that round when all of them have
-    /// it, and takes its place when that is done first. Until then they share the budget, the older with the smaller part:
-    /// those behind wait anyway, and get longer trains. But they do not wait for ever.
+    /// it, and takes its place when that is done first. Until then they share the budget, the first and then the second with
+    /// the smaller part: those behind wait anyway, and get longer trains. But they do not wait for ever.
     fn follow<E: Egress>(&mut self, viewers: &[u32], floor: &mut Floor<'_, E>) {
         let [_, second, ..] = &self.rounds;
         if second.items.is_empty() || !self.is_young(floor.now) {
             return;
         }
+        let firsts = *floor.budget / OLDER_SHARE;
+        *floor.budget -= firsts;
         for newer in (1..ROUNDS).rev() {
             let [.., before, round] = &mut self.rounds[..=newer] else { return };
-            let kept = *floor.budget / OLDER_SHARE;
+            let kept = if newer > 1 { *floor.budget / OLDER_SHARE } else { 0 };
             *floor.budget -= kept;
-            let progress = round.serve(&viewers[..before.cursor.min(viewers.len())], floor);
+            let passed = &viewers[..before.cursor.min(viewers.len())];
+            // Packets are levelled with their round's first viewer, and so not before those of the round that they join.
+            let is_done = passed.is_empty() || round.serve(passed, floor) == Progress::Done;
             *floor.budget += kept;
-            if progress == Progress::Done {
+            if is_done {
                 before.items.append(&mut round.items);
                 round.cursor = 0;
                 self.rounds[newer..].rotate_left(1);
             }
         }
+        *floor.budget += firsts;
     }
 }
 

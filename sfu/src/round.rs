@@ -83,9 +83,9 @@ impl Round {
         let mut starved = Starved::new();
         let mut views = Views::new();
         let tracks = resolve(&self.items, upstreams, tally, &mut views);
-        (0..STEPS).for_each(|step| expect(viewers, self.cursor + step, connections, *egress));
+        (0..STEPS).for_each(|step| expect(viewers, self.cursor + step, tracks, connections, *egress));
         while let Some(slot) = viewers.get(self.cursor).filter(|_| **budget > 0) {
-            expect(viewers, self.cursor + STEPS, connections, *egress);
+            expect(viewers, self.cursor + STEPS, tracks, connections, *egress);
             self.cursor += 1;
             let Some(connection) = connections.at_mut(*slot).filter(|one| one.may_hear(tracks)) else { continue };
             let Some((mut way, Role::Downstream(downstream))) = connection.way(*now, &mut **egress) else { continue };
@@ -104,7 +104,7 @@ impl Round {
 /// Has the state of viewers fetched before their turn comes, while others' packets are sealed. Each step tells where the next
 /// one's memory is, and reads what was fetched a viewer's turn ago; `newest` is the one who takes the first.
 #[inline]
-fn expect<E: Egress>(viewers: &[u32], newest: usize, connections: &Slots<Connection>, egress: &E) {
+fn expect<E: Egress>(viewers: &[u32], newest: usize, tracks: u64, connections: &Slots<Connection>, egress: &E) {
     let connection = |before: usize| connections.at(*viewers.get(newest.checked_sub(before)?)?);
     if let Some(place) = viewers.get(newest).and_then(|slot| connections.place_of(*slot)) {
         egress.expect(place);
@@ -112,10 +112,11 @@ fn expect<E: Egress>(viewers: &[u32], newest: usize, connections: &Slots<Connect
     if let Some(connection) = connection(1) {
         connection.expect(egress);
     }
-    if let Some(connection) = connection(2) {
+    // From here on it is known who will be passed over.
+    if let Some(connection) = connection(2).filter(|one| one.may_hear(tracks)) {
         connection.expect_more(egress);
     }
-    if let Some(connection) = connection(STEPS) {
+    if let Some(connection) = connection(STEPS).filter(|one| one.may_hear(tracks)) {
         connection.expect_last(egress);
     }
 }

@@ -86,7 +86,13 @@ impl Rank {
 impl Waiting {
     /// Lets an item wait, and drops what has to be dropped for it; `under_way` is what viewers are being sent at present.
     /// Returns the track whose key frame is needed, if one is.
-    pub(crate) fn push(&mut self, now: Instant, item: Item, under_way: &[Item], tally: &mut Tally) -> Option<TrackId> {
+    pub(crate) fn push<'a>(
+        &mut self,
+        now: Instant,
+        item: Item,
+        under_way: impl IntoIterator<Item = &'a Item>,
+        tally: &mut Tally,
+    ) -> Option<TrackId> {
         let mut starts_over = false;
         if let Some((track, accepted)) = video(&item)
             && let Some(at) = self.gaps.iter().position(|gap| gap.track == track)
@@ -139,7 +145,7 @@ impl Waiting {
     }
 
     /// What goes next, if anything has to. Age alone costs no more than video that can be done without.
-    fn victim(&self, now: Instant, under_way: &[Item]) -> Option<usize> {
+    fn victim<'a>(&self, now: Instant, under_way: impl IntoIterator<Item = &'a Item>) -> Option<usize> {
         let is_stale = self.since().is_some_and(|since| now.since(since) > WAIT_MAX);
         let ranks: &[Rank] = if self.entries.len() > ROUND_LEN_MAX {
             &Rank::ALL
@@ -255,9 +261,9 @@ fn video(item: &Item) -> Option<(TrackId, &Accepted)> {
 }
 
 /// The last frame of each track of which viewers are being sent a part. Beyond these few tracks a frame may be cut in two.
-fn begun(under_way: &[Item]) -> ArrayVec<(TrackId, u32), 16> {
+fn begun<'a>(under_way: impl IntoIterator<Item = &'a Item>) -> ArrayVec<(TrackId, u32), 16> {
     let mut begun = ArrayVec::<(TrackId, u32), 16>::new();
-    for (track, accepted) in under_way.iter().filter_map(video) {
+    for (track, accepted) in under_way.into_iter().filter_map(video) {
         if let Some((_, timestamp)) = begun.iter_mut().find(|(known, _)| *known == track) {
             *timestamp = accepted.timestamp;
         } else if !begun.is_full() {

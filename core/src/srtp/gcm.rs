@@ -11,6 +11,9 @@ use super::transform::{PacketId, Salt};
 use crate::handshake::Profile;
 use crate::machine::Egress;
 
+// A key lies behind pointers: what stands in this value itself may be taken for addresses.
+const _: () = assert!(size_of::<LessSafeKey>() == 3 * size_of::<usize>());
+
 pub(super) struct Gcm {
     key: LessSafeKey,
     salt: Salt,
