@@ -32,11 +32,6 @@ use anyhow::Result;
 
 use crate::cli::{Failure, Task};
 
-/// In huge pages, where the kernel has any: a viewer's state lies in some ten places of memory, and a core that serves a thousand
-/// viewers would wait for the addresses of most of them.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 fn main() -> ExitCode {
     tidewire_net::prepare_process();
     // Before anything makes a TLS configuration. Nothing else can have installed one.

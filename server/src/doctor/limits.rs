@@ -1,4 +1,4 @@
-//! The limits that the program runs under: locked memory, huge pages, open files.
+//! The limits that the program runs under: locked memory and open files.
 
 use super::finding::Finding;
 use super::seen;
@@ -7,8 +7,7 @@ pub(super) fn check() -> Vec<Finding> {
     let limits = seen::text("/proc/self/limits").unwrap_or_default();
     let memory = seen::soft_limit(&limits, "Max locked memory").map(judge_locked_memory);
     let files = seen::soft_limit(&limits, "Max open files").map(judge_open_files);
-    let pages = seen::text("/sys/kernel/mm/transparent_hugepage/enabled").map(|choice| judge_huge_pages(&choice));
-    memory.into_iter().chain(pages).chain(files).collect()
+    memory.into_iter().chain(files).collect()
 }
 
 fn judge_locked_memory(bytes: u64) -> Finding {
@@ -18,16 +17,6 @@ fn judge_locked_memory(bytes: u64) -> Finding {
     }
     let costs = "an executor's rings do not fit in, so shards run on plain threads";
     Finding::could("locked memory", fact, costs, "ulimit -l 8192 (LimitMEMLOCK=8M in a systemd unit)")
-}
-
-/// `choice` has what the kernel knows, and brackets around what is in force.
-fn judge_huge_pages(choice: &str) -> Finding {
-    if !choice.contains("[never]") {
-        return Finding::ok("huge pages", "in use");
-    }
-    let costs = "a shard with many viewers waits for where their memory is: some percent of its time and of the delay";
-    let mend = "echo madvise > /sys/kernel/mm/transparent_hugepage/enabled";
-    Finding::could("huge pages", "never", costs, mend)
 }
 
 fn judge_open_files(files: u64) -> Finding {
@@ -64,13 +53,6 @@ mod tests {
     fn limits_are_graded() {
         for (bytes, grade) in [(u64::MAX, Good), (512 << 10, Good), (64 << 10, CouldBeBetter), (0, CouldBeBetter)] {
             assert_eq!(judge_locked_memory(bytes).grade, grade, "{bytes}");
-        }
-        for (choice, grade) in [
-            ("always [madvise] never", Good),
-            ("[always] madvise never", Good),
-            ("always madvise [never]", CouldBeBetter),
-        ] {
-            assert_eq!(judge_huge_pages(choice).grade, grade, "{choice}");
         }
         for (files, grade) in [(u64::MAX, Good), (65_536, Good), (1_024, CouldBeBetter), (64, Broken)] {
             assert_eq!(judge_open_files(files).grade, grade, "{files}");
