@@ -8,6 +8,7 @@
 
 pub mod client;
 pub mod clock;
+pub mod cpu_time;
 pub mod load;
 pub mod talk;
 pub mod machine;

@@ -44,7 +44,7 @@ impl Usage {
 }
 
 /// The first number of every thread's schedstat: nanoseconds that it has been on a core.
-fn scheduled_ns(pid: u32) -> Result<u64> {
+pub(crate) fn scheduled_ns(pid: u32) -> Result<u64> {
     let mut sum = 0;
     for task in std::fs::read_dir(format!("/proc/{pid}/task"))? {
         // A thread may end while we look.

@@ -22,6 +22,7 @@ use super::target::{Live, Target};
 use super::viewer::{Attention, Viewer};
 use super::window::{Edge, Window};
 use crate::client::{Call, Publisher};
+use crate::cpu_time::CpuTime;
 use crate::machine::{self, Policy};
 use crate::standstill::Watch;
 use crate::usage::{self, Usage};
@@ -30,6 +31,7 @@ pub struct Rig {
     pub(super) target: Target,
     pub(super) setup: Setup,
     pub(super) live: Live,
+    cpu: CpuTime,
     pub(super) reactor: Reactor,
     pub(super) joins: Joins,
     /// What viewers who join from now on are.
@@ -108,11 +110,21 @@ impl Rig {
             Receivers::Filter => ROTATION_OF_SAMPLERS,
             Receivers::Read => ROTATION_OF_READERS,
         })?;
-        let joins = Joins::none()?;
+        let (cpu, joins) = (CpuTime::of(live.pid())?, Joins::none()?);
         let (target, setup) = (target.clone(), setup.clone());
         let (numbered, overruns_before, others_drops_before, newcomers) = (0, 0, 0, Newcomers::Watchers);
-        let mut rig =
-            Self { target, setup, live, reactor, joins, newcomers, numbered, overruns_before, others_drops_before };
+        let mut rig = Self {
+            target,
+            setup,
+            live,
+            cpu,
+            reactor,
+            joins,
+            newcomers,
+            numbered,
+            overruns_before,
+            others_drops_before,
+        };
         rig.add_publishers(&rig.setup.clone())?;
         Ok(rig)
     }
@@ -216,11 +228,11 @@ impl Rig {
         self.reactor.run_until(Instant::now() + warm_up, aside)?;
         // The longest turn is told since it was last asked for.
         self.live.metrics();
-        let before = Edge::now(self.live.pid())?;
+        let before = self.edge()?;
         self.reactor.open_window();
         self.reactor.run_until(Instant::now() + length, aside)?;
         self.reactor.close_window();
-        let after = Edge::now(self.live.pid())?;
+        let after = self.edge()?;
         let idle = self.reactor.idle;
         let stall_ns = self.live.metrics().max("tidewire_turn_nanoseconds_max");
         self.reactor.pause();
@@ -259,6 +271,10 @@ impl Rig {
     /// Keeps the calls alive for this long, sending nothing.
     pub(super) fn rest(&mut self, length: Duration) -> Result<()> {
         self.reactor.run_until(Instant::now() + length, &mut || Ok(()))
+    }
+
+    fn edge(&mut self) -> Result<Edge> {
+        Edge::now(self.live.pid(), &mut self.cpu)
     }
 
     pub(super) fn usage(&self) -> Result<Usage> {

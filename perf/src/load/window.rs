@@ -13,6 +13,7 @@ use super::report::Points;
 use super::rig::{Joins, Rig};
 use super::tally::Tally;
 use super::viewer::Viewer;
+use crate::cpu_time::CpuTime;
 use crate::machine::Machine;
 use crate::usage::Usage;
 
@@ -67,6 +68,7 @@ pub struct Faults {
 pub(super) struct Edge {
     at: Instant,
     server: Usage,
+    server_cpu_ns: u64,
     tool: Usage,
     machine: Machine,
 }
@@ -83,10 +85,11 @@ pub struct Bounds {
 }
 
 impl Edge {
-    pub(super) fn now(server: Option<u32>) -> Result<Self> {
+    pub(super) fn now(server: Option<u32>, server_cpu: &mut CpuTime) -> Result<Self> {
         Ok(Self {
             at: Instant::now(),
             server: server.map_or(Ok(Usage::default()), Usage::of)?,
+            server_cpu_ns: server_cpu.so_far_ns()?,
             tool: Usage::own()?,
             machine: Machine::so_far()?,
         })
@@ -118,7 +121,7 @@ impl Window {
             opened: sum(&|viewer| viewer.opened),
             feedback_sent: sum(&|viewer| viewer.reporter.sent),
             forwarded_by_server: 0,
-            server_cpu_ns: after.server.cpu_ns.saturating_sub(before.server.cpu_ns),
+            server_cpu_ns: after.server_cpu_ns.saturating_sub(before.server_cpu_ns),
             server_resident_bytes: after.server.resident_bytes,
             tool_busy: 1.0 - idle.as_secs_f64() / seconds,
             tool_cpu_s: tool.as_secs_f64(),

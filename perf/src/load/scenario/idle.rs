@@ -10,6 +10,7 @@ use serde_json::json;
 
 use super::{Outcome, Run};
 use crate::client::{Direction, Publisher};
+use crate::cpu_time::CpuTime;
 use crate::load::compare::measure_one;
 use crate::load::feedback::{Feedback, Reporter};
 use crate::load::joining::{Crowd, join_all};
@@ -22,7 +23,6 @@ use crate::load::spread::Spread;
 use crate::load::target::{Live, Target};
 use crate::load::viewer::{Attention, Viewer};
 use crate::load::window::Window;
-use crate::usage::Usage;
 
 /// What was found of one target.
 struct Found {
@@ -101,12 +101,12 @@ fn crowd(live: &Live, wide: &Setup, connections: usize) -> Result<Reactor> {
 
 /// The server's share of a core while only `step` goes on.
 fn share(pid: Option<u32>, length: Duration, mut step: impl FnMut() -> Result<()>) -> Result<f64> {
-    let used = || pid.map_or(Ok(Usage::default()), Usage::of);
-    let (started, before) = (Instant::now(), used()?);
+    let mut cpu = CpuTime::of(pid)?;
+    let (started, before) = (Instant::now(), cpu.so_far_ns()?);
     while started.elapsed() < length {
         step()?;
     }
-    Ok(used()?.cpu_ns.saturating_sub(before.cpu_ns) as f64 / started.elapsed().as_nanos() as f64)
+    Ok(cpu.so_far_ns()?.saturating_sub(before) as f64 / started.elapsed().as_nanos() as f64)
 }
 
 impl Found {

@@ -12,6 +12,7 @@ use serde_json::json;
 
 use super::{KEY_FRAMES_MAX, Outcome, Run, nothing, while_joining};
 use crate::clock;
+use crate::cpu_time::CpuTime;
 use crate::load::joining::{Crowd, reschedule};
 use crate::load::reactor::Reactor;
 use crate::load::report::{Points, Table, calm, curve, joins, merge};
@@ -85,13 +86,14 @@ fn one(run: &Run<'_>, target: &Target, count: usize) -> Result<Storm> {
     rig.live.metrics();
     let seats: Vec<_> = (watchers..watchers + count).map(|number| run.setup.watching_seat(number)).collect();
     let (pid, policy) = (rig.live.pid(), run.setup.policy);
+    let mut cpu = CpuTime::of(pid)?;
     let mut begun = None;
     let watch = rig.watch()?;
     let begin = &mut |reactor: &mut Reactor| {
         // The threads are there already, and so do not inherit it.
         reschedule(policy, policy)?;
         reactor.run_until(Instant::now() + CALM, &mut nothing)?;
-        begun = Some((Edge::now(pid)?, Instant::now(), clock::unix_ns()));
+        begun = Some((Edge::now(pid, &mut cpu)?, Instant::now(), clock::unix_ns()));
         reactor.open_window();
         Ok(())
     };
@@ -101,7 +103,7 @@ fn one(run: &Run<'_>, target: &Target, count: usize) -> Result<Storm> {
     eprintln!("{}: {count} have keys after {joined:.2?}", target.label);
     wait_for_key_frames(&mut rig)?;
     rig.reactor.close_window();
-    let (after, idle) = (Edge::now(rig.live.pid())?, rig.reactor.idle);
+    let (after, idle) = (Edge::now(pid, &mut cpu)?, rig.reactor.idle);
     let stall_ns = rig.live.metrics().max("tidewire_turn_nanoseconds_max");
     rig.reactor.pause();
     let standstills = watch.map(Watch::end).transpose()?;
