@@ -86,12 +86,15 @@ mod tests {
     fn what_a_program_computes_takes_time_and_so_does_what_it_started_and_is_gone() {
         let mut shell = Command::new("sh").args(["-c", COUNTING]).stdin(Stdio::piped()).spawn().unwrap();
         let mut cpu = CpuTime::of(Some(shell.id())).unwrap();
-        assert!(matches!(&cpu.0, Account::Switches(counters) if counters.len() == 1));
         let before = cpu.so_far_ns().unwrap();
         drop(shell.stdin.take());
         assert!(shell.wait().unwrap().success());
-        // A thousand steps of a shell take more than a microsecond, whatever the machine.
-        assert!(cpu.so_far_ns().unwrap() - before > 100_000);
+        match &cpu.0 {
+            // No machine takes a hundred thousand steps of a shell in a hundred microseconds.
+            Account::Switches(_) => assert!(cpu.so_far_ns().unwrap() - before > 100_000),
+            // A machine without performance events: the scheduler knows nothing of who is gone.
+            Account::Scheduler(_) | Account::Nobody => assert!(cpu.so_far_ns().is_err()),
+        }
     }
 
     #[test]
