@@ -4,12 +4,13 @@
 //! time interrupts: a thread that is inside a call into the kernel is off its core when that call ends, but its time ends when the
 //! other one woke, and the other is charged the rest (the kernel does not read the clock again for such a switch:
 //! `rq_clock_skip_update`, kernel/sched/core.c). Beside a watch for standstills, which wakes a thousand times a second, a program
-//! that sends by long calls seemed to take a fifth less than it did, and one with short calls a fiftieth. Performance events of
-//! software (`perf_event_open(2)`, `PERF_COUNT_SW_TASK_CLOCK`) have a clock of their own.
+//! that sends by long calls seemed to take up to a fifth less than it did, and one with short calls a fiftieth. Performance events of
+//! software (`perf_event_open(2)`, `PERF_COUNT_SW_TASK_CLOCK`) have a clock of their own. It runs on while the hypervisor has taken a
+//! core away, which the scheduler leaves out.
 
 use std::io;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use nix::libc;
 use perf_event::events::Software;
 use perf_event::{Builder, Counter};
@@ -33,6 +34,7 @@ impl CpuTime {
     pub fn of(pid: Option<u32>) -> Result<Self> {
         let Some(pid) = pid else { return Ok(Self(Account::Nobody)) };
         Ok(Self(match counters(pid) {
+            Ok(counters) if counters.is_empty() => bail!("process {pid} has ended"),
             Ok(counters) => Account::Switches(counters),
             Err(why) => {
                 eprintln!(
@@ -53,6 +55,7 @@ impl CpuTime {
     }
 }
 
+/// For the threads that there are now. They pass it on to those that they start.
 fn counters(pid: u32) -> io::Result<Vec<Counter>> {
     let mut counters = Vec::new();
     for task in std::fs::read_dir(format!("/proc/{pid}/task"))? {
@@ -67,8 +70,8 @@ fn counters(pid: u32) -> io::Result<Vec<Counter>> {
 }
 
 fn counter(thread: i32) -> io::Result<Counter> {
-    let mut counter =
-        Builder::new(Software::TASK_CLOCK).observe_pid(thread).any_cpu().inherit(true).include_kernel().build()?;
+    // What the kernel does for the thread is in this clock anyway; to ask for that would take a privilege.
+    let mut counter = Builder::new(Software::TASK_CLOCK).observe_pid(thread).any_cpu().inherit(true).build()?;
     counter.enable()?;
     Ok(counter)
 }
@@ -90,8 +93,8 @@ mod tests {
         drop(shell.stdin.take());
         assert!(shell.wait().unwrap().success());
         match &cpu.0 {
-            // No machine takes a hundred thousand steps of a shell in a hundred microseconds.
-            Account::Switches(_) => assert!(cpu.so_far_ns().unwrap() - before > 100_000),
+            // What the child counted: its parent's part is below a millisecond.
+            Account::Switches(_) => assert!(cpu.so_far_ns().unwrap() - before > 10_000_000),
             // A machine without performance events: the scheduler knows nothing of who is gone.
             Account::Scheduler(_) | Account::Nobody => assert!(cpu.so_far_ns().is_err()),
         }

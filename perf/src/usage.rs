@@ -14,7 +14,8 @@ use crate::machine;
 pub struct Usage {
     /// User and system time of all its threads, those that ended too. The kernel counts it in hundredths of a second.
     pub cpu: Duration,
-    /// Time on a core of all threads that live, in nanoseconds: precise, but a thread that ends takes its time along.
+    /// Time on a core of all threads that live, in nanoseconds: finer, but a thread that ends takes its time
+    /// along, and beside others in real time it errs (see `cpu_time`).
     pub cpu_ns: u64,
     pub resident_bytes: u64,
     pub threads: u64,

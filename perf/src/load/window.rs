@@ -39,6 +39,7 @@ pub struct Window {
     pub server_resident_bytes: u64,
     /// Time that the tool was at work, of the time that there was.
     pub tool_busy: f64,
+    /// As the scheduler has it: what it charges a watch over standstills of other programs' time stands here.
     pub tool_cpu_s: f64,
     /// CPU time of all other processes of the machine within the window.
     pub others_cpu_s: f64,
