@@ -31,7 +31,6 @@ pub struct Rig {
     pub(super) target: Target,
     pub(super) setup: Setup,
     pub(super) live: Live,
-    cpu: CpuTime,
     pub(super) reactor: Reactor,
     pub(super) joins: Joins,
     /// What viewers who join from now on are.
@@ -110,21 +109,11 @@ impl Rig {
             Receivers::Filter => ROTATION_OF_SAMPLERS,
             Receivers::Read => ROTATION_OF_READERS,
         })?;
-        let (cpu, joins) = (CpuTime::of(live.pid())?, Joins::none()?);
+        let joins = Joins::none()?;
         let (target, setup) = (target.clone(), setup.clone());
         let (numbered, overruns_before, others_drops_before, newcomers) = (0, 0, 0, Newcomers::Watchers);
-        let mut rig = Self {
-            target,
-            setup,
-            live,
-            cpu,
-            reactor,
-            joins,
-            newcomers,
-            numbered,
-            overruns_before,
-            others_drops_before,
-        };
+        let mut rig =
+            Self { target, setup, live, reactor, joins, newcomers, numbered, overruns_before, others_drops_before };
         rig.add_publishers(&rig.setup.clone())?;
         Ok(rig)
     }
@@ -222,17 +211,18 @@ impl Rig {
         self.open_account()?;
         let forwarded = self.live.metrics().sum("tidewire_rtp_forwarded");
         self.reactor.set_patience(Patience::Spin);
-        let watch = self.watch()?;
+        let (pid, watch) = (self.live.pid(), self.watch()?);
+        let mut cpu = CpuTime::of(pid)?;
         reschedule(self.setup.policy, self.setup.policy)?;
         self.reactor.resume()?;
         self.reactor.run_until(Instant::now() + warm_up, aside)?;
         // The longest turn is told since it was last asked for.
         self.live.metrics();
-        let before = self.edge()?;
+        let before = Edge::now(pid, &mut cpu)?;
         self.reactor.open_window();
         self.reactor.run_until(Instant::now() + length, aside)?;
         self.reactor.close_window();
-        let after = self.edge()?;
+        let after = Edge::now(pid, &mut cpu)?;
         let idle = self.reactor.idle;
         let stall_ns = self.live.metrics().max("tidewire_turn_nanoseconds_max");
         self.reactor.pause();
@@ -271,10 +261,6 @@ impl Rig {
     /// Keeps the calls alive for this long, sending nothing.
     pub(super) fn rest(&mut self, length: Duration) -> Result<()> {
         self.reactor.run_until(Instant::now() + length, &mut || Ok(()))
-    }
-
-    fn edge(&mut self) -> Result<Edge> {
-        Edge::now(self.live.pid(), &mut self.cpu)
     }
 
     pub(super) fn usage(&self) -> Result<Usage> {
